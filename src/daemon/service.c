@@ -22,6 +22,7 @@
 #include "bellwether/commands/pool.h"
 #include "bellwether/forward/forward.h"
 #include "bellwether/metrics/counters.h"
+#include "bellwether/redis/socket.h"
 #include "bellwether/topology/messages.h"
 #include "systemd.h"
 #include "version.h"
@@ -210,6 +211,7 @@ static struct forward_config make_forward_config(const struct service *service)
         .handshake_timeout_ms = options->request_timeout_ms,
         .wait_ms = options->command_timeout_ms,
         .connect_timeout_ms = CONNECT_TIMEOUTS * options->watch.verify_timeout_ms,
+        .lost_ms = SOCKET_LOST_MS,
         .replica_max_lag_bytes = options->replica_max_lag_bytes,
         .replica_fallback = options->replica_fallback == REPLICA_FALLBACK_MASTER,
         .logins = service->logins,

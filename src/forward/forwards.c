@@ -63,8 +63,8 @@ static void on_clients(void *data, int events)
 
 static bool has_work(const struct door *door)
 {
-    return door->waiting.first || door->leaving.first || door->paused.first || door->n_half > 0 ||
-           door->shut || (door->all->draining && door->joined.first);
+    return door->waiting.first || door->leaving.first || door->paused.first || door->holds ||
+           door->n_half > 0 || door->shut || (door->all->draining && door->joined.first);
 }
 
 static void resume(struct door *door, int64_t now_ms)
@@ -87,6 +87,7 @@ static void resume(struct door *door, int64_t now_ms)
     }
 }
 
+/* @param joined  those, too: else nothing of them can have come of time alone. */
 static void review(struct door *door, int64_t now_ms, bool joined)
 {
     LIST_EACH_MAY_LEAVE(struct link, link, &door->waiting, of_state) {
@@ -109,19 +110,35 @@ static void look(void *data)
 
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
-        bool held = (door->master && door->master->fence != FENCE_DOWN) ||
-                    snapshot_is_behind(forwards->snapshot);
+        bool joined = door->holds || door->n_half > 0 || forwards->draining;
 
         if (door->shut) {
             door->shut = false;
             loop_poll_want(door->poll, LOOP_READ);
         }
-        review(door, now_ms, true);
+        door->holds = false;
+        review(door, now_ms, joined);
         resume(door, now_ms);
-        if (has_work(door) || held) {
+        if (has_work(door)) {
             forwards_arm(forwards);
         }
     }
+}
+
+/* Keep-alive asks nothing of a peer that something is on its way to; the kernel takes a quarter of
+ * an hour. */
+static void look_for_lost(void *data)
+{
+    struct forwards *forwards = data;
+    int64_t now_ms = clock_boot_ms();
+
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        LIST_EACH_MAY_LEAVE(struct link, link, &forwards->doors[i].joined, of_state) {
+            link_look_for_lost(link, now_ms - forwards->lost_looked_ms);
+        }
+    }
+    forwards->lost_looked_ms = now_ms;
+    loop_timer_start(forwards->lost_timer, forwards->config->lost_ms);
 }
 
 /* In the order in which they came. */
@@ -240,6 +257,7 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
     forwards->timer = loop_timer_new(loop, look, forwards);
     forwards->again_timer = loop_timer_new(loop, go_on, forwards);
     forwards->files_timer = loop_timer_new(loop, look_at_files, forwards);
+    forwards->lost_timer = loop_timer_new(loop, look_for_lost, forwards);
     forwards->bury = (struct loop_later){.run = bury, .data = forwards};
     forwards->route = (struct loop_later){.run = route, .data = forwards};
     forwards->doors = mem_new(config->n_listens, sizeof(*forwards->doors));
@@ -257,6 +275,9 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
 
 int forwards_open(struct forwards *forwards)
 {
+    if (forwards && forwards->n_doors > 0) {
+        loop_timer_start(forwards->lost_timer, forwards->config->lost_ms);
+    }
     for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 
@@ -353,6 +374,7 @@ void forwards_free(struct forwards *forwards)
     loop_timer_free(forwards->timer);
     loop_timer_free(forwards->again_timer);
     loop_timer_free(forwards->files_timer);
+    loop_timer_free(forwards->lost_timer);
     redis_logins_free(forwards->logins);
     snapshot_unref(forwards->snapshot);
     free(forwards->doors);

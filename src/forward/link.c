@@ -350,6 +350,17 @@ void link_review(struct link *link, int64_t now_ms)
     }
 }
 
+void link_look_for_lost(struct link *link, int64_t since_ms)
+{
+    bool server = side_is_lost(&link->server, since_ms);
+
+    if (side_is_lost(&link->client, since_ms)) {
+        link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
+    } else if (server) {
+        link_end(link, METRIC_FORWARD_END_SERVER, NULL);
+    }
+}
+
 /* ---- its beginning ---- */
 
 static void on_client(void *data, int events)

@@ -33,7 +33,8 @@ struct link_side {
     struct loop_poll *poll;
     void *client_tls;        /* struct forward_tls's; NULL: plain */
     struct tls_link *server; /* NULL: plain */
-    bool more;               /* there are bytes, or the end, that no event will tell of: read on */
+    bool asked; /* when it was looked at last, it had not answered what was sent twice */
+    bool more;  /* there are bytes, or the end, that no event will tell of: read on */
 };
 
 /* One direction. A source is read only when all that came before has left. */
@@ -102,6 +103,7 @@ struct door {
     size_t n_dialling;
     struct list waiting; /* states up to LOGGING_IN */
     struct list joined, leaving, paused;
+    bool holds;           /* of the joined ones some may hold an answer back */
     size_t n_half;        /* of the joined ones, those whose client has said its last */
     int64_t suspected_ms; /* boot clock: when the watcher was told last that a node can't be had */
 };
@@ -119,7 +121,8 @@ struct forwards {
     size_t n_doors, n_refused, n_leaving;
     struct list gone, again;
     struct loop_timer *timer; /* while somebody waits, is held, or leaves */
-    struct loop_timer *again_timer, *files_timer;
+    struct loop_timer *again_timer, *files_timer, *lost_timer;
+    int64_t lost_looked_ms; /* boot clock */
     struct loop_later bury;
     struct loop_later route; /* those that wait may go on */
     bool draining;
@@ -153,6 +156,8 @@ void link_join(struct link *link);
 void link_drain(struct link *link, int64_t now_ms);
 /** The snapshot changed, or time went on: does it have to move? */
 void link_review(struct link *link, int64_t now_ms);
+/** Whether either peer's host is gone. @param since_ms  when that was asked last. */
+void link_look_for_lost(struct link *link, int64_t since_ms);
 /** Its memory. */
 void link_free(struct link *link);
 
@@ -209,6 +214,13 @@ void side_shut(struct link *link, struct link_side *side);
  * ends may wait for the answer.
  */
 bool side_is_left(const struct link_side *side);
+/**
+ * Nothing came back from its peer's host, neither since the last time this was asked nor shortly
+ * before, and then, as now, it was asked again and again: for what it was sent, or whether there is
+ * room for more. A host where nobody reads answers.
+ * @param since_ms  how long ago that was
+ */
+bool side_is_lost(struct link_side *side, int64_t since_ms);
 /** Its peer has not taken all that was written. */
 bool side_has_unsent(const struct link_side *side);
 void side_want(struct link_side *side, int events);

@@ -25,15 +25,17 @@ bool door_is_fenced(const struct door *door, int64_t now_ms)
            snapshot_is_stalled_for_writes(door->all->snapshot, now_ms);
 }
 
-/* Of the answers of a master: whether they are kept for a moment. */
-static bool holds_answers(const struct link *link)
+/* Its client is not read, and its answers are kept for a moment. */
+static bool is_fenced(const struct link *link)
 {
-    const struct door *door = link->door;
+    return !link->to_replica && door_is_fenced(link->door, clock_boot_ms());
+}
 
-    return !link->to_replica &&
-           ((door->master && door->master->fence != FENCE_DOWN) ||
-            snapshot_is_behind(door->all->snapshot) ||
-            snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms()));
+/* Its answer stays: look again soon. */
+static void stay_held(struct link *link)
+{
+    link->door->holds = true;
+    forwards_arm(link->door->all);
 }
 
 static void pause_client(struct link *link)
@@ -143,8 +145,7 @@ static void count(struct link *link, enum metric_forward_way way, ssize_t n)
 
 static bool may_read_client(struct link *link, bool tight)
 {
-    if (link->door->all->draining || (tight && !side_peeks(&link->client)) ||
-        (!link->to_replica && door_is_fenced(link->door, clock_boot_ms()))) {
+    if (link->door->all->draining || (tight && !side_peeks(&link->client)) || is_fenced(link)) {
         pause_client(link);
         return false;
     }
@@ -167,7 +168,7 @@ static void move_in(struct link *link)
     char *scratch = loop_scratch(link->door->all->loop);
     int outcome;
 
-    flow->fenced = flow->bytes && !link->to_replica && door_is_fenced(link->door, clock_boot_ms());
+    flow->fenced = flow->bytes && is_fenced(link);
     if (flow->fenced) {
         pause_client(link);
         return;
@@ -235,7 +236,7 @@ static bool move_out(struct link *link)
             go_on_later(link);
             break;
         }
-        if (tight && (holds_answers(link) || !side_peeks(&link->server))) {
+        if (tight && (is_fenced(link) || !side_peeks(&link->server))) {
             link->starved = true;
             pause_client(link);
             break;
@@ -260,10 +261,10 @@ static bool move_out(struct link *link)
             link->heard_ms = clock_boot_ms();
         }
         count(link, METRIC_FORWARD_WAY_OUT, n);
-        if (!tight && holds_answers(link)) {
+        if (!tight && is_fenced(link)) {
             keep(flow, scratch, (size_t)n);
             flow->held_ms = clock_boot_ms();
-            forwards_arm(link->door->all);
+            stay_held(link);
             outcome = 0;
             break;
         }
@@ -341,7 +342,7 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
         return;
     }
     if (!promoted && snapshot_is_behind(door->all->snapshot)) {
-        forwards_arm(door->all); /* this thread is busy: a promotion may have begun long ago */
+        stay_held(link); /* this thread is busy: a promotion may have begun long ago */
         return;
     }
     if (promoted) {
@@ -352,10 +353,10 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
             (void)drain(link, flow, &link->client);
         }
         flow_clear(flow);
-    } else if (!holds_answers(link) || flow->held_ms <= now_ms - HOLD_MS) {
+    } else if (!is_fenced(link) || flow->held_ms <= now_ms - HOLD_MS) {
         flow->held_ms = 0;
         link_move_bytes(link);
     } else {
-        forwards_arm(door->all);
+        stay_held(link);
     }
 }

@@ -1,12 +1,16 @@
 /* One socket of a link, plain or with TLS: its worker's on the client's side, ours to Redis. */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "link.h"
+
+enum { SHORTLY_MS = 100 }; /* the kernel's clock has ticks */
 
 static ssize_t outcome(ssize_t n)
 {
@@ -98,11 +102,28 @@ bool side_is_left(const struct link_side *side)
            (side_peeks(side) && recv(side->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0);
 }
 
+static int unsent(const struct link_side *side)
+{
+    int n = 0;
+
+    return side->fd >= 0 && ioctl(side->fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
 bool side_has_unsent(const struct link_side *side)
 {
-    int n = 0; /* the end counts as one, and its acknowledgement may come late */
+    return unsent(side) > 1; /* the end counts as one, and its acknowledgement may come late */
+}
 
-    return side->fd >= 0 && ioctl(side->fd, SIOCOUTQ, &n) == 0 && n > 1;
+bool side_is_lost(struct link_side *side, int64_t since_ms)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    bool was_asked = side->asked;
+
+    side->asked = unsent(side) > 0 &&
+                  getsockopt(side->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+                  (info.tcpi_retransmits > 1 || info.tcpi_probes > 1);
+    return was_asked && side->asked && info.tcpi_last_ack_recv > since_ms + SHORTLY_MS;
 }
 
 void side_want(struct link_side *side, int events)
@@ -126,5 +147,5 @@ void side_close(struct link *link, struct link_side *side)
         close(side->fd);
         side->fd = -1;
     }
-    side->more = false;
+    side->more = side->asked = false;
 }

@@ -14,7 +14,7 @@
 
 /*
  * Requests are small and wanted at once; a peer whose host vanished is noticed even while nothing
- * is asked.
+ * is asked. There is no TCP_USER_TIMEOUT: it also ends a peer that lives, and does not read.
  */
 void socket_tune(int fd)
 {

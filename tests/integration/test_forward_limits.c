@@ -1,5 +1,7 @@
 /* How many, and what becomes of them at the end: limits, descriptors, signals. */
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -147,6 +149,52 @@ SCENE(integration_forward_limits, five_thousand)
     }
     WAIT_UNTIL(10000, clients_at(&cluster->nodes[0]) == 0);
     EXPECT_SAID(client_open(port), "PING", "+PONG");
+}
+
+/* ---- hosts that are gone ---- */
+
+/* What the timer of this established TCP socket is for, in the kernel's words; -1: no such one. */
+static int timer_of(unsigned local_port, unsigned remote_port)
+{
+    const char *table = file_read("/proc/net/tcp");
+    unsigned local, remote, state, timer;
+
+    for (const char *line = strchr(table, '\n'); line; line = strchr(line + 1, '\n')) {
+        if (sscanf(line, " %*d: %*8X:%4X %*8X:%4X %2X %*X:%*X %2X:", &local, &remote, &state,
+                   &timer) == 4 &&
+            local == local_port && remote == remote_port && state == 1) {
+            return (int)timer;
+        }
+    }
+    return -1;
+}
+
+/* While nothing is on its way keep-alive watches over both sockets of a client. */
+SCENE(integration_forward_limits, keep_alive)
+{
+    enum { KEEP_ALIVE = 2 };
+    struct cluster *cluster = one_node(NULL);
+    struct server *node = &cluster->nodes[0];
+    struct sockaddr_in own;
+    socklen_t size = sizeof(own);
+    uint16_t port;
+
+    (void)forward_start(cluster, &port, "", NULL);
+    redisContext *context = redisConnect("127.0.0.1", port);
+    cr_assert(context && context->err == 0);
+    redisReply *reply = redisCommand(context, "CLIENT SETNAME kept");
+    cr_assert(reply && reply->type == REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    cr_assert_eq(getsockname(context->fd, (struct sockaddr *)&own, &size), 0);
+    const char *line = strstr(redis_say(node, "CLIENT LIST"), " name=kept ");
+    cr_assert_not_null(line);
+    while (strncmp(line, " addr=127.0.0.1:", 16) != 0) { /* before the name, in the same line */
+        line--;
+    }
+    const unsigned node_side = (unsigned)strtoul(line + 16, NULL, 10);
+    WAIT_UNTIL(5000, timer_of(port, ntohs(own.sin_port)) == KEEP_ALIVE);
+    WAIT_UNTIL(5000, timer_of(node_side, node->port) == KEEP_ALIVE);
+    redisFree(context);
 }
 
 /* ---- what the kernel refuses ---- */

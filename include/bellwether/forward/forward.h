@@ -44,10 +44,11 @@ struct forward_config {
     const struct forward_listen *listens; /* borrowed */
     size_t n_listens;
     size_t n_workers;
-    size_t max_forwards;           /* connections at once, over all workers */
-    int64_t handshake_timeout_ms;  /* for a client's TLS */
-    int64_t wait_ms;               /* for a node */
-    int64_t connect_timeout_ms;    /* one attempt: name, TCP, TLS and AUTH together */
+    size_t max_forwards;          /* connections at once, over all workers */
+    int64_t handshake_timeout_ms; /* for a client's TLS */
+    int64_t wait_ms;              /* for a node */
+    int64_t connect_timeout_ms;   /* one attempt: name, TCP, TLS and AUTH together */
+    int64_t lost_ms; /* a peer that acknowledges nothing of what it was sent for so long is gone */
     int64_t replica_max_lag_bytes; /* -1: any */
     bool replica_fallback;         /* to the master */
     const struct redis_login *logins;

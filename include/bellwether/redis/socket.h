@@ -6,10 +6,13 @@
 
 #include "bellwether/base/address.h"
 
+/* Keep-alive's whole time: 15 s without a word, then 3 questions in 5 s each. */
+#define SOCKET_LOST_MS 30000
+
 /**
  * Nothing that is sent waits for more, and a peer whose host vanished is noticed within half a
- * minute, even while nothing is asked. What a listening socket accepts is tuned as that is. Of a
- * socket that is no TCP's: nothing.
+ * minute while nothing is on its way to it. What a listening socket accepts is tuned as that is.
+ * Of a socket that is no TCP's: nothing.
  */
 void socket_tune(int fd);
 /**

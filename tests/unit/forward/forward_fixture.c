@@ -85,6 +85,7 @@ void forward_stage_open(struct forward_stage *stage)
     if (stage->config.connect_timeout_ms == 0) {
         stage->config.connect_timeout_ms = 1000;
     }
+    stage->config.lost_ms = stage->config.lost_ms > 0 ? stage->config.lost_ms : 60000;
     stage->config.logins = &stage->login;
     stage->config.n_logins = 1;
     stage->config.metrics = stage->metrics;

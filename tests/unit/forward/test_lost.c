@@ -1,0 +1,92 @@
+/* Peers whose host is gone: nothing tells of it but that nothing comes back. */
+#include <linux/filter.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "forward_fixture.h"
+
+TestSuite(forward_lost, .timeout = 30);
+
+enum { LOST_MS = 300 };
+
+/* The kernel acknowledges nothing on this socket any more, nor takes anything. */
+static void vanish(int fd)
+{
+    struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+    const struct sock_fprog program = {.len = 1, .filter = &drop};
+
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+}
+
+static void open_joined(struct forward_stage *stage, int *client, int *node)
+{
+    stage->config.lost_ms = LOST_MS;
+    forward_stage_open(stage);
+    forward_stage_publish(stage);
+    *client = forward_stage_joined(stage, 0, node);
+}
+
+Test(forward_lost, a_client_that_takes_nothing_any_more)
+{
+    struct forward_stage stage = {0};
+    int client, node;
+
+    open_joined(&stage, &client, &node);
+    vanish(client);
+    forward_stage_run_for(&stage, 3 * LOST_MS);
+    cr_expect_not(forward_stage_ended(node), "nothing was on its way: keep-alive's to find out");
+    forward_stage_send(node, "+message\r\n");
+    RUN_UNTIL(&stage, forward_stage_ended(node));
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 1);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+Test(forward_lost, a_node_that_takes_nothing_any_more)
+{
+    struct forward_stage stage = {0};
+    int client, node;
+
+    open_joined(&stage, &client, &node);
+    vanish(node);
+    forward_stage_send(client, "INCR n\r\n");
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+/* Somebody is there, and does not read: its host says so. */
+Test(forward_lost, who_does_not_read_is_not_gone)
+{
+    struct forward_stage stage = {0};
+    int client, node;
+    static char zeros[65536];
+    size_t sent = 0, taken = 0;
+
+    open_joined(&stage, &client, &node);
+    for (int64_t last_ms = clock_boot_ms(); clock_boot_ms() < last_ms + 5 * LOST_MS;) {
+        ssize_t n = send(node, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            sent += (size_t)n;
+            last_ms = clock_boot_ms();
+        }
+        forward_stage_turn(&stage);
+    }
+    cr_expect_not(forward_stage_ended(node));
+    const int64_t end_ms = clock_boot_ms() + 10000;
+    while (taken < sent && clock_boot_ms() < end_ms) {
+        ssize_t n = recv(client, zeros, sizeof(zeros), MSG_DONTWAIT);
+
+        taken += n > 0 ? (size_t)n : 0;
+        forward_stage_turn(&stage);
+    }
+    cr_expect_eq(taken, sent);
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 1);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
