@@ -104,7 +104,7 @@ ifneq ($(filter-out deps arm64 clean distclean help format dist uninstall,$(or $
 include $(DEPS_MK)
 endif
 build/deps.mk: deploy/build/deps.sh
-	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind deb test-deb,$(MAKECMDGOALS)),build,probe)
+	$(Q)deploy/build/deps.sh $(if $(filter test test-sdks demo check bench fuzz valgrind deb test-deb,$(MAKECMDGOALS)),build,probe)
 
 build/static/deps.mk: deploy/build/deps.sh
 	$(Q)CC='$(CC)' deploy/build/deps.sh static
@@ -124,6 +124,9 @@ valgrind-deps: build/deps.mk
 
 bench-deps: build/deps.mk
 	$(Q)deploy/build/deps.sh bench
+
+sdk-deps: test-deps
+	$(Q)deploy/build/deps.sh sdks
 
 # Objects depend on how they are compiled: the stamp changes when compiler or flags do.
 define stamp_rule
@@ -336,6 +339,10 @@ clients: $(DAEMON) client-deps ## tests with clients of others, a browser among 
 	$(Q)$(RUN) clients $(O)
 	$(Q)tests/support/walk.sh $(DAEMON) chart image haproxy
 
+# Slow, and with the work of others that is no part of this tree: the caller brings checkouts of it.
+test-sdks: $(DAEMON) sdk-deps ## tests of Upstash's own SDKs, beside a plain proxy: SDK_JS=PATH SDK_PY=PATH of redis-js, redis-py
+	$(Q)BELLWETHER=$(O)/bellwether node tests/clients/sdks/compare.mjs
+
 # Slow: what is tried here runs some twenty times as long.
 valgrind: test-deps valgrind-deps ## what speaks to Redis and the daemon in a failover, under memcheck
 	$(Q)$(MAKE) SANITIZE= $(B)/test-integration
@@ -505,14 +512,14 @@ clean: ## all of build/ but the libraries in build/deps (make distclean: those t
 	$(Q)rm -f compile_commands.json
 
 distclean: clean
-	$(Q)rm -rf build tests/support/node_modules tests/clients/node_modules tests/bench/node_modules
+	$(Q)rm -rf build tests/support/node_modules tests/clients/node_modules tests/clients/sdks/node_modules tests/bench/node_modules
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb test-deb test-fresh image-root arm64 man-html demo unit integration clients valgrind test test-arm64 test-containerfile test-static fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps sdk-deps valgrind-deps deb-deps install uninstall dist deb test-deb test-fresh image-root arm64 man-html demo unit integration clients test-sdks valgrind test test-arm64 test-containerfile test-static fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

@@ -10,6 +10,7 @@
 #   deploy/build/deps.sh deb     what `make deb` needs besides
 #   deploy/build/deps.sh arm64   what `make arm64` needs: a cross compiler, and a root of that machine's libraries in build/arm64
 #   deploy/build/deps.sh static  what `make STATIC=1` needs besides: a static GnuTLS, into build/static
+#   deploy/build/deps.sh sdks    what `make test-sdks` needs besides
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -111,6 +112,12 @@ readonly bench_peer_packages='
 py  redis              python3-redis
 cmd node               nodejs
 cmd npm                npm
+'
+readonly sdk_packages='
+py  pytest             python3-pytest
+py  pytest_asyncio     python3-pytest-asyncio
+py  httpx              python3-httpx
+py  dotenv             python3-dotenv
 '
 # Each by itself: what can't be had costs its own test only.
 readonly client_packages='
@@ -556,6 +563,11 @@ bench)
         touch build/deps/tried-bench-npm
     }
     ;;
+sdks) # each suite says what it lacks
+    lock
+    (install_packages "$sdk_packages") || true
+    npm_install tests/clients/sdks || true
+    ;;
 clients)
     lock
     while read -r line; do
@@ -571,6 +583,6 @@ clients)
     }
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|arm64|static|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|arm64|static|sdks|clients"
     ;;
 esac

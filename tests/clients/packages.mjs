@@ -370,11 +370,13 @@ export const packages = [
     name: "@graphql-mesh/cache-upstash-redis",
     rules: [],
     load: () => import("@graphql-mesh/cache-upstash-redis"),
-    async start({ default: UpstashRedisCache }, { config, run }) {
+    async start({ default: UpstashRedisCache }, { config, connect, run }) {
       const cache = new UpstashRedisCache(config);
+      const redis = connect();
+      const valueOf = (i) => ({ i, list: [null, "ü"] });
       const caching = repeat(async (i) => {
-        await cache.set(`${run}:${i}`, { i, list: [null, "ü"] }, i % 2 === 0 ? { ttl: 3600 } : undefined);
-        assert.deepEqual(await cache.get(`${run}:${i}`), { i, list: [null, "ü"] });
+        await cache.set(`${run}:${i}`, valueOf(i), i % 2 === 0 ? { ttl: 3600 } : undefined);
+        assert.deepEqual(await cache.get(`${run}:${i}`), valueOf(i));
         if (i % 4 === 0) {
           assert.equal(await cache.delete(`${run}:${i}`), true);
         }
@@ -382,7 +384,11 @@ export const packages = [
       return { uses: [caching], async check({ sure }) {
         const keys = new Set(await cache.getKeysByPrefix(`${run}:`));
         for (const { i } of caching.done.filter(sure)) {
-          assert.equal(keys.has(`${run}:${i}`), i % 4 !== 0, `${i}`);
+          const there = i % 4 !== 0;
+          assert.equal(keys.has(`${run}:${i}`), there, `${i}`);
+          assert.deepEqual(await cache.get(`${run}:${i}`), there ? valueOf(i) : null);
+          const seconds = await redis.ttl(`${run}:${i}`);
+          assert.ok(i % 2 ? seconds === -1 : there ? seconds > 1800 && seconds <= 3600 : seconds === -2, `${i} lives for ${seconds} s`);
         }
         assert.equal(await cache.delete(`${run}:none`), false);
       } };
@@ -394,25 +400,41 @@ export const packages = [
     load: () => import("@auth/upstash-redis-adapter"),
     async start({ UpstashRedisAdapter }, { connect, run }) {
       const adapter = UpstashRedisAdapter(connect(), { baseKeyPrefix: `${run}:` });
-      const expires = new Date(Date.now() + 86_400_000);
+      const [expires, later] = [1, 2].map((days) => new Date(Date.now() + days * 86_400_000));
+      const accountOf = (i) => ({ provider: "example", providerAccountId: `${i}` });
+      const tokenOf = (i) => ({ identifier: `${i}@example.com`, token: "token" });
+      // What becomes of somebody in the end, and what has to be there of it.
+      const ends = [
+        async (all) => {
+          await adapter.deleteSession(all.session.sessionToken);
+          return { ...all, session: null };
+        },
+        async (all) => ({ ...all, user: await adapter.updateUser({ id: all.user.id, name: "another" }) }),
+        async (all, i) => {
+          await adapter.unlinkAccount(accountOf(i));
+          return { ...all, linked: false };
+        },
+        async (all) => ({ ...all, session: await adapter.updateSession({ sessionToken: all.session.sessionToken, expires: later }) }),
+        async ({ user }) => {
+          await adapter.deleteUser(user.id);
+          return { user: null, linked: false, session: null };
+        },
+      ];
       const signing = repeat(async (i) => {
         const user = await adapter.createUser({ email: `${i}@example.com`, name: `user ${i}`, emailVerified: expires });
-        await adapter.linkAccount({ provider: "example", providerAccountId: `${i}`, userId: user.id, type: "oauth" });
-        await adapter.createSession({ sessionToken: `session ${i}`, userId: user.id, expires });
-        await adapter.createVerificationToken({ identifier: user.email, token: "token", expires });
-        assert.ok(await adapter.useVerificationToken({ identifier: user.email, token: "token" }));
-        assert.equal(await adapter.useVerificationToken({ identifier: user.email, token: "token" }), null, "a token is used once");
-        if (i % 4 === 0) {
-          await adapter.deleteSession(`session ${i}`);
-        }
-        return user;
+        await adapter.linkAccount({ ...accountOf(i), userId: user.id, type: "oauth" });
+        const session = await adapter.createSession({ sessionToken: `session ${i}`, userId: user.id, expires });
+        await adapter.createVerificationToken({ ...tokenOf(i), expires });
+        assert.ok(await adapter.useVerificationToken(tokenOf(i)));
+        assert.equal(await adapter.useVerificationToken(tokenOf(i)), null, "a token is used once");
+        return ends[i % ends.length]({ user, linked: true, session }, i);
       });
       return { uses: [signing], async check({ sure }) {
-        for (const { i, value: user } of signing.done.filter(sure)) {
-          assert.deepEqual(await adapter.getUserByEmail(user.email), user);
-          assert.deepEqual(await adapter.getUserByAccount({ provider: "example", providerAccountId: `${i}` }), user);
-          const found = await adapter.getSessionAndUser(`session ${i}`);
-          assert.deepEqual(found, i % 4 === 0 ? null : { session: { sessionToken: `session ${i}`, userId: user.id, expires }, user });
+        for (const { i, value: { user, linked, session } } of signing.done.filter(sure)) {
+          assert.deepEqual(await adapter.getUserByEmail(`${i}@example.com`), user);
+          assert.deepEqual(await adapter.getUserByAccount(accountOf(i)), linked ? user : null);
+          assert.deepEqual(await adapter.getSessionAndUser(`session ${i}`), session && { session, user });
+          assert.equal(await adapter.useVerificationToken(tokenOf(i)), null, "nor after that");
         }
       } };
     },
