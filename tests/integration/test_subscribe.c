@@ -396,7 +396,7 @@ static void expect_each_once(struct listening *const *streams, const struct serv
     }
 }
 
-/* Those who come are dealt out by the kernel: whoever goes to a worker that has enough is let go. */
+/* The kernel deals out those who come: whoever goes to a worker that has enough is let go. */
 static void listen_with_all_workers(const struct daemon *daemon, const struct server *node,
                                     struct listening **streams)
 {
@@ -414,7 +414,7 @@ static void listen_with_all_workers(const struct daemon *daemon, const struct se
     }
 }
 
-/* One connection of each, however many listen; the others there are Sentinels', which have names. */
+/* One connection of each, however many listen; Sentinels', too, are there, and have names. */
 static void expect_one_of_each(const struct server *node)
 {
     const char *list = redis_say(node, "CLIENT LIST TYPE pubsub");
