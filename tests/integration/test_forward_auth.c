@@ -224,6 +224,67 @@ SCENE(integration_forward_auth, masters_with_passwords_of_their_own)
     cr_expect_str_eq(redis_say(other, "GET who"), "second");
 }
 
+/* ---- failovers ---- */
+
+/*
+ * The old master is gone before the password changes on the others and in the file: whoever comes
+ * back is logged in with the new one.
+ */
+static void rotate_through(bool kill_it)
+{
+    static const char user[] = "ACL SETUSER app on resetpass >%s ~* &* +@all";
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 2000});
+    const uint16_t port = port_reserve();
+    struct server *old = &cluster->nodes[0], *now;
+    struct wire *wires[6];
+
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        cr_assert_str_eq(redis_say(&cluster->nodes[i], user, "first"), "OK");
+    }
+    const struct daemon *daemon = START(cluster, port, "first", "--redis-username", "app",
+                                        "--command-timeout", "30s", "--workers", "2");
+    EXPECT_MASTER(daemon, old, 5000);
+    for (size_t i = 0; i < 6; i++) {
+        wires[i] = dial(port);
+        cr_assert_str_eq(wire_say(wires[i], "ACL WHOAMI"), "app");
+    }
+    if (kill_it) {
+        server_kill(old);
+    } else {
+        server_freeze(old);
+    }
+    for (size_t i = 1; i < cluster->n_nodes; i++) {
+        cr_assert_str_eq(redis_say(&cluster->nodes[i], user, "second"), "OK");
+    }
+    (void)password_file("second");
+    for (size_t i = 0; i < 6; i++) {
+        cr_assert(wire_ends(wires[i], 20000), "it is left on the old master");
+        wires[i] = dial(port);
+        cr_assert(wire_write(wires[i], "ACL WHOAMI\r\n", 12, 5000));
+    }
+    now = cluster_wait_switch(cluster, old, 30000);
+    for (size_t i = 0; i < 6; i++) {
+        redisReply *reply = wire_reply(wires[i], 20000);
+
+        cr_assert(reply && reply->str && strcmp(reply->str, "app") == 0, "%s",
+                  reply && reply->str ? reply->str : "no answer");
+        freeReplyObject(reply);
+        cr_expect_str_eq(wire_say(wires[i], "SET k v"), "OK");
+    }
+    EXPECT_MASTER(daemon, now, 10000);
+    expect_secret(daemon, "second");
+}
+
+SCENE(integration_forward_auth, rotated_through_kill_nine)
+{
+    rotate_through(true);
+}
+
+SCENE(integration_forward_auth, rotated_through_a_master_that_is_frozen)
+{
+    rotate_through(false);
+}
+
 /* ---- what else there may be ---- */
 
 SCENE(integration_forward_auth, over_tls_to_redis)

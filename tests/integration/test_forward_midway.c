@@ -143,7 +143,7 @@ SCENE(integration_forward_midway, half_a_reply)
 /* ---- a node that stands still ---- */
 
 /*
- * Its client does not read, and goes on writing: of what goes either way some is kept in the daemon.
+ * Its client does not read, and goes on writing: of what goes either way the daemon keeps some.
  * When the node comes back all of it goes on, byte for byte, with the same master.
  */
 SCENE(integration_forward_midway, a_node_that_stands_still_for_a_while)

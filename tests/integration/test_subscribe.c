@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../support/commands.h"
+#include "../support/fake.h"
 #include "../support/scene.h"
 
 SCENE_SUITE(integration_subscribe);
@@ -375,6 +376,93 @@ SCENE(integration_subscribe, failover_by_hand)
     go_through(0, true);
 }
 
+/* ---- several workers ---- */
+
+enum { STREAMS = 8, MESSAGES = 20, WORKERS = 2 };
+
+/* Each hears all that are sent now, and each of them once. */
+static void expect_each_once(struct listening *const *streams, const struct server *node,
+                             const char *round)
+{
+    for (int i = 0; i < MESSAGES; i++) {
+        cr_assert_str_eq(redis_say(node, "PUBLISH c %s-%d", round, i), text("%d", WORKERS));
+    }
+    for (size_t i = 0; i < STREAMS; i++) {
+        EXPECT_HEARD(streams[i], text("data: message,c,%s-%d\n\n", round, MESSAGES - 1));
+        for (int k = 0; k < MESSAGES; k++) {
+            cr_assert_eq(count_in(streams[i]->heard, text("message,c,%s-%d\n", round, k)), 1,
+                         "stream %zu, %d: %s", i, k, streams[i]->heard);
+        }
+    }
+}
+
+/* The kernel deals out those who come: whoever goes to a worker that has enough is let go. */
+static void listen_with_all_workers(const struct daemon *daemon, const struct server *node,
+                                    struct listening **streams)
+{
+    size_t n = 0;
+
+    for (int tries = 0; n < STREAMS; tries++) {
+        cr_assert_lt(tries, 200, "one worker gets all of them");
+        streams[n] = listen_to(daemon, "/redis/subscribe/c");
+        EXPECT_HEARD(streams[n], "data: subscribe,c,1\n\n");
+        if (n < STREAMS - 1 || subscribed_to(node, "c") == WORKERS) {
+            n++;
+        } else {
+            raw_close(streams[n]->raw);
+        }
+    }
+}
+
+/* One connection of each, however many listen; Sentinels', too, are there, and have names. */
+static void expect_one_of_each(const struct server *node)
+{
+    const char *list = redis_say(node, "CLIENT LIST TYPE pubsub");
+
+    cr_assert_eq(subscribed_to(node, "c"), WORKERS);
+    cr_assert_eq(count_in(list, " name= "), WORKERS, "%s", list);
+}
+
+static void share_through(bool by_hand)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "2", NULL);
+    struct server *old = &cluster->nodes[0];
+    struct listening *streams[STREAMS];
+
+    listen_with_all_workers(daemon, old, streams);
+    expect_one_of_each(old);
+    expect_each_once(streams, old, "before");
+    if (by_hand) {
+        cluster_failover(cluster);
+    } else {
+        server_kill(old);
+    }
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    for (size_t i = 0; i < STREAMS; i++) {
+        EXPECT_HEARD(streams[i], ": gap from ");
+    }
+    expect_one_of_each(now);
+    expect_each_once(streams, now, "after");
+    for (size_t i = 0; i < STREAMS; i++) {
+        cr_assert_eq(count_in(streams[i]->heard, ": gap from "), 1, "%s", streams[i]->heard);
+        cr_assert_eq(count_in(streams[i]->heard, "data: message,"), 2 * MESSAGES);
+        stop_listening(streams[i]);
+    }
+}
+
+SCENE(integration_subscribe, two_workers_share_through_kill_nine)
+{
+    share_through(false);
+}
+
+SCENE(integration_subscribe, two_workers_share_through_a_failover_by_hand)
+{
+    share_through(true);
+}
+
+/* ---- a server that is lost, or says nothing ---- */
+
 SCENE(integration_subscribe, the_connection_alone_is_lost)
 {
     struct cluster *cluster = start_one();
@@ -412,6 +500,36 @@ SCENE(integration_subscribe, no_master)
     expect_to_listen(waiting);
     EXPECT_HEARD(waiting, "data: subscribe,c,1\n\n");
     stop_listening(waiting);
+}
+
+/* It took a while to get there, and then the server does not answer. */
+SCENE(integration_subscribe, no_confirmation)
+{
+    struct fake_words words = {.role = "master", .mute = "SUBSCRIBE C", .hold = true};
+    struct fake *node = fake_start(FAKE_NODE, &words);
+    const struct fake *sentinel = fake_start(
+        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                            .epoch = 7,
+                                            .master_name = "mymaster",
+                                            .master_host = "127.0.0.1",
+                                            .master_port = text("%u", fake_port(node))});
+    const struct daemon *daemon =
+        daemon_start(NULL, "--redis-api", "loopback", ALLOWED, "--sentinel", fake_address(sentinel),
+                     "--verify", "off", "--verify-timeout", "5s", "--command-timeout", "3s", NULL);
+    const struct sent *sent;
+
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
+    sent = command_send(daemon, "/redis/subscribe/c", "[]");
+    WAIT_UNTIL(2000, fake_held(node) > 0);
+    HOLDS_FOR(200, fake_heard(node, "SUBSCRIBE") == 0);
+    words.hold = false;
+    fake_say(node, &words);
+    const struct http_answer *answer = command_answer(sent, patient(20000));
+    EXPECT_ERROR(answer, 503, "NOTSENT", "not_sent");
+    cr_assert(strstr(http_string(answer, "error"), "has not confirmed it within 3000 ms"), "%s",
+              http_text(answer));
+    cr_expect_eq(fake_heard(node, "SUBSCRIBE"), 1);
+    cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 0);
 }
 
 /* ---- limits ---- */

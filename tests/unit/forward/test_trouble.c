@@ -83,7 +83,7 @@ static void end_hard(int fd)
     close(fd);
 }
 
-/* The next attempt is as good as the first; nothing of the client goes where it is not logged in. */
+/* The next attempt is as good as the first, and nothing of its client goes there before. */
 static void close_at_the_login(void (*end)(int fd), const char *answer)
 {
     struct forward_stage stage = {.listen = {{.auth = true}}, .password = "sesame"};
