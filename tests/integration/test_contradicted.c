@@ -14,23 +14,6 @@
 
 SCENE_SUITE(integration_contradicted);
 
-/* What the others believe, and the one that is master in the end. */
-static struct server *only_master(struct cluster *cluster)
-{
-    struct server *one = NULL;
-
-    for (size_t i = 0; i < cluster->n_nodes; i++) {
-        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) != 0) {
-            continue;
-        }
-        if (one) {
-            return NULL;
-        }
-        one = &cluster->nodes[i];
-    }
-    return one;
-}
-
 static struct writers *write_on(const struct daemon *daemon)
 {
     struct writers *writers =
@@ -46,7 +29,7 @@ static void expect_kept(struct writers *writers, struct cluster *cluster,
 {
     struct server *last = NULL;
 
-    WAIT_UNTIL(40000, (last = only_master(cluster)) && says_master(daemon, last) &&
+    WAIT_UNTIL(40000, (last = cluster_only_master(cluster)) && says_master(daemon, last) &&
                           fence_is(daemon, "down"));
     writers_stop(writers);
     const struct remains left = writers_remains(writers, last);

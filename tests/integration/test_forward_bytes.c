@@ -245,6 +245,110 @@ SCENE(integration_forward_bytes, a_server_that_does_not_read)
     (void)close(fd);
 }
 
+/* ---- clients that have said their last ---- */
+
+/* A client, and the node's end of its connection in the test's own hands. */
+struct ends {
+    struct daemon *daemon;
+    int client, node;
+};
+
+static int listen_at(uint16_t port)
+{
+    const struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+
+    cr_assert(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+              bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 8) == 0);
+    return fd;
+}
+
+/* The client has sent a command, and that it was its last; the node has heard both. */
+static struct ends half_closed(const char *command_timeout)
+{
+    const struct timeval bound = {patient(10000) / 1000, 0};
+    const uint16_t port = port_reserve(), node_port = port_reserve();
+    const int listener = listen_at(node_port);
+    const struct told *told = told_start(1, node_port, port_reserve(), NULL);
+    struct ends ends = {.daemon =
+                            told_daemon(told, "--forward", text("127.0.0.1:%u", port), "--verify",
+                                        "off", "--command-timeout", command_timeout, NULL)};
+    char byte;
+
+    ends.client = dial(port);
+    ends.node = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    cr_assert(ends.node >= 0 &&
+              setsockopt(ends.node, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)) == 0);
+    (void)close(listener);
+    send_all(ends.client, "GET k\r\n", 7);
+    cr_assert_eq(shutdown(ends.client, SHUT_WR), 0);
+    expect_text(ends.node, "GET k\r\n");
+    cr_assert_eq(recv(ends.node, &byte, 1, 0), 0, "the node is not told");
+    return ends;
+}
+
+static void let_pass(int64_t span_ms)
+{
+    const int64_t end_ms = now_ms() + span_ms;
+
+    WAIT_UNTIL(span_ms + 5000, now_ms() >= end_ms);
+}
+
+/* The bound is for a node that says nothing, not for one that says it slowly. */
+SCENE(integration_forward_bytes, a_slow_node_and_a_client_that_has_said_all)
+{
+    const struct ends ends = half_closed("600ms");
+    char byte;
+
+    for (int i = 0; i < 12; i++) {
+        let_pass(150);
+        send_all(ends.node, "x", 1);
+        expect_text(ends.client, "x");
+    }
+    const int64_t silent_ms = now_ms();
+    cr_assert_eq(recv(ends.client, &byte, 1, 0), 0);
+    cr_assert(now_ms() - silent_ms >= 500 && now_ms() - silent_ms < patient(3000), "after %d ms",
+              (int)(now_ms() - silent_ms));
+    cr_assert_eq(metric_of(ends.daemon, "bellwether_forward_closed_total{reason=\"client\"}"), 1);
+    (void)close(ends.client);
+    (void)close(ends.node);
+}
+
+/* Nor is it for a client that has not read yet what there is. */
+SCENE(integration_forward_bytes, a_slow_reader_that_has_said_all)
+{
+    enum { PIECE = 1 << 16, PIECES = 512 };
+    const struct ends ends = half_closed("300ms");
+    static char piece[PIECE];
+    size_t sent = 0, got = 0;
+    ssize_t n;
+
+    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 200; nap_ms(1)) { /* all is full */
+        while (sent < (size_t)PIECE * PIECES &&
+               (n = send(ends.node, piece, PIECE, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0) {
+            sent += (size_t)n;
+            last_ms = now_ms();
+        }
+    }
+    cr_assert_lt(sent, (size_t)PIECE * PIECES, "nobody stops it");
+    let_pass(1000);
+    while (got < (size_t)PIECE * PIECES) {
+        const size_t left = (size_t)PIECE * PIECES - sent;
+
+        n = left == 0
+                ? 0
+                : send(ends.node, piece, left < PIECE ? left : PIECE, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += n > 0 ? (size_t)n : 0;
+        n = recv(ends.client, piece, PIECE, 0);
+        cr_assert_gt(n, 0, "it ended after %zu bytes", got);
+        got += (size_t)n;
+    }
+    (void)close(ends.node);
+    cr_assert_eq(recv(ends.client, piece, 1, 0), 0);
+    (void)close(ends.client);
+}
+
 /* ---- ends ---- */
 
 SCENE(integration_forward_bytes, who_ends_it)

@@ -68,6 +68,54 @@ SCENE(integration_forward_places, several)
     cr_assert_neq(access(socket, F_OK), 0, "the socket file is left behind");
 }
 
+/* One of them fails over: the clients of the other one notice nothing. */
+SCENE(integration_forward_places, one_of_two_fails_over)
+{
+    enum { OTHERS = 4 };
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    struct server *other = cluster_add_node(cluster, NULL);
+    const uint16_t port = port_reserve(), elsewhere = port_reserve();
+
+    cluster_monitor(cluster, "other", other);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--master", "mymaster", "--master", "other", "--default-master",
+                     "mymaster", "--forward", text("127.0.0.1:%u,name=mymaster", port), "--forward",
+                     text("127.0.0.1:%u,name=other", elsewhere), "--workers", "2",
+                     "--command-timeout", "20s", NULL);
+    WAIT_UNTIL(10000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]) &&
+                          says_master_at(daemon, "/masters/other", other));
+    WAIT_UNTIL(15000, all_healthy(daemon, 1));
+    struct raw *mine = clients_open(port, 1)[0], **others = clients_open(elsewhere, OTHERS),
+               *silent = client_open(elsewhere), *blocked = client_open(elsewhere);
+    EXPECT_SAID(others[0], "MULTI", "+OK");
+    EXPECT_SAID(others[0], "INCR n", "+QUEUED");
+    client_send(blocked, "BLPOP list 0");
+    WAIT_UNTIL(5000, clients_at(other) == OTHERS + 2);
+    const char *ids[OTHERS];
+    for (size_t i = 1; i < OTHERS; i++) {
+        ids[i] = client_say(others[i], "CLIENT ID");
+    }
+    cluster_failover(cluster);
+    for (const int64_t end_ms = now_ms() + patient(20000); !raw_closes(mine, 1);) {
+        EXPECT_SAID(others[1], "CLIENT ID", ids[1]); /* nor is anything held from them */
+        cr_assert_lt(now_ms(), end_ms, "a client is left on the old master");
+    }
+    const struct server *now = cluster_wait_switch(cluster, &cluster->nodes[0], 30000);
+    WAIT_UNTIL(5000, says_master_at(daemon, "/masters/mymaster", now));
+    EXPECT_SAID(client_open(port), "SET k v", "+OK");
+    for (size_t i = 1; i < OTHERS; i++) {
+        EXPECT_SAID(others[i], "CLIENT ID", ids[i]);
+    }
+    EXPECT_SAID(others[0], "EXEC", "*1");
+    cr_assert_str_eq(redis_say(other, "RPUSH list element"), "1");
+    cr_assert_str_eq(client_hear(blocked, 3000), "*2");
+    EXPECT_SAID(silent, "GET n", "$1");
+    cr_assert_eq(clients_at(other), OTHERS + 2);
+    const struct http_answer *status = daemon_get(daemon, "/status");
+    cr_assert_eq(http_number(status, "forwards.1.accepted"), OTHERS + 2);
+    cr_assert_eq(http_number(status, "forwards.1.connections.master"), OTHERS + 2);
+}
+
 /* A name that nobody monitors yet is waited for. */
 SCENE(integration_forward_places, the_default_of_several)
 {

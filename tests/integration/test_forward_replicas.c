@@ -8,6 +8,8 @@
 
 SCENE_SUITE(integration_forward_replicas);
 
+#define CLOSED(reason) "bellwether_forward_closed_total{reason=\"" reason "\"}"
+
 /* The port of the node at the other end. */
 static long node_of(struct raw *client)
 {
@@ -60,24 +62,56 @@ SCENE(integration_forward_replicas, in_turn_until_one_hangs)
     cr_assert(first != second, "both at %ld", first);
 }
 
+/*
+ * As it is promoted Sentinels have it close its clients. From then on it is no replica, and as long
+ * as there is another one nobody comes to it.
+ */
 SCENE(integration_forward_replicas, one_is_promoted)
 {
     const struct daemon *daemon;
     uint16_t port;
-    struct cluster *cluster = start(&daemon, &port, NULL, NULL);
+    struct cluster *cluster = start(&daemon, &port, "--command-timeout", "20s");
     struct raw *clients[2] = {client_open(port), client_open(port)};
     const long nodes[2] = {node_of(clients[0]), node_of(clients[1])};
 
+    cr_assert_neq(nodes[0], nodes[1]);
     cluster_failover(cluster);
     const struct server *now = cluster_wait_switch(cluster, &cluster->nodes[0], 30000);
-    for (size_t i = 0; i < 2; i++) {
-        if (nodes[i] == now->port) {
-            cr_assert(raw_closes(clients[i], 10000), "a client of replicas is left on the master");
-        }
-    }
+    struct raw *mine = clients[nodes[0] == now->port ? 0 : 1];
+    cr_assert(nodes[0] == now->port || nodes[1] == now->port);
+    cr_assert(raw_closes(mine, 10000), "a client of replicas is left on the master");
     EXPECT_MASTER(daemon, now, 5000);
-    struct raw *late = client_open(port);
-    cr_assert_neq(node_of(late), now->port);
+    for (int64_t end_ms = now_ms() + 1500; now_ms() < end_ms;) {
+        struct raw *late = client_open(port);
+
+        cr_assert_neq(node_of(late), now->port);
+        raw_close(late);
+    }
+    WAIT_UNTIL(15000, all_healthy(daemon, 2));
+    for (int i = 0; i < 4; i++) {
+        cr_assert_neq(node_of(client_open(port)), now->port);
+    }
+}
+
+/* Whoever promotes it closes nobody: then it is the daemon that does, and at once. */
+SCENE(integration_forward_replicas, one_that_is_promoted_without_a_word)
+{
+    struct pair *pair = pair_start(1, ",to=replica", "--command-timeout", "20s", NULL);
+    struct raw *idle = client_open(pair->port), *subscriber = client_open(pair->port);
+
+    cr_assert_eq(node_of(idle), pair->now->port);
+    client_send(subscriber, "SUBSCRIBE news");
+    cr_assert_str_eq(client_hear(subscriber, 5000), "*3");
+    pair_promote(pair);
+    EXPECT_SAID(idle, "PING", "+PONG");
+    told_name(pair->told, 0, pair->now->port, pair->old->port);
+    EXPECT_MASTER(pair->daemon, pair->now, 10000);
+    cr_assert(raw_closes(idle, 1000) && raw_closes(subscriber, 1000));
+    cr_assert_eq(clients_at(pair->now), 0);
+    cr_assert_eq(metric_of(pair->daemon, CLOSED("unhealthy")), 2);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(node_of(client_open(pair->port)), pair->old->port);
+    }
 }
 
 SCENE(integration_forward_replicas, none_and_the_master_instead)
@@ -113,4 +147,67 @@ SCENE(integration_forward_replicas, one_that_lags)
     cr_assert(raw_closes(clients[first], 10000));
     cr_assert_eq(node_of(client_open(port)), cluster->nodes[2].port);
     server_thaw(late);
+}
+
+static bool goes_to(uint16_t port, const struct server *node)
+{
+    struct raw *client = client_open(port);
+    const bool there = node_of(client) == node->port;
+
+    raw_close(client);
+    return there;
+}
+
+/* The master hangs and nobody tells how far behind they are: who is there stays, nobody comes. */
+SCENE(integration_forward_replicas, whose_lag_nobody_tells)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 60000});
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, ",to=replica", "--replica-max-lag",
+                                                "1MiB", "--command-timeout", "1s", NULL);
+
+    WAIT_UNTIL(15000, all_healthy(daemon, 2) && !goes_to(port, &cluster->nodes[0]));
+    struct raw *client = client_open(port);
+    cr_assert_neq(node_of(client), cluster->nodes[0].port);
+    server_freeze(&cluster->nodes[0]);
+    WAIT_UNTIL(10000, strncmp(client_say(client_open(port), "PING"), "-NOMASTER no healthy replica",
+                              28) == 0);
+    cr_assert(all_healthy(daemon, 2), "it is not their health that is in doubt");
+    EXPECT_SAID(client, "PING", "+PONG");
+    server_thaw(&cluster->nodes[0]);
+    WAIT_UNTIL(10000, strcmp(client_say(client_open(port), "PING"), "+PONG") == 0);
+    cr_assert_neq(node_of(client_open(port)), cluster->nodes[0].port);
+}
+
+SCENE(integration_forward_replicas, the_last_one_dies_and_comes_back)
+{
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 2, .down_after_ms = 1500});
+    const struct server *master = &cluster->nodes[0];
+    struct server *replica = &cluster->nodes[1];
+    uint16_t with, without;
+    const struct daemon *falls = forward_start(cluster, &with, ",to=replica", "--replica-fallback",
+                                               "master", "--command-timeout", "20s", NULL),
+                        *stays = forward_start(cluster, &without, ",to=replica",
+                                               "--command-timeout", "600ms", NULL);
+
+    WAIT_UNTIL(15000, all_healthy(falls, 1) && all_healthy(stays, 1));
+    struct raw *clients[2] = {client_open(with), client_open(without)};
+    cr_assert(node_of(clients[0]) == replica->port && node_of(clients[1]) == replica->port);
+    server_kill(replica);
+    cr_assert(raw_closes(clients[0], 3000) && raw_closes(clients[1], 3000));
+    struct raw *at_master = client_open(with); /* it waits until the replica is known to be gone */
+    cr_assert_eq(node_of(at_master), master->port);
+    EXPECT_SAID(at_master, "SET k v", "+OK");
+    WAIT_UNTIL(10000, all_healthy(stays, 0));
+    struct raw *refused = client_open(without);
+    const char *words = client_hear(refused, 5000);
+    cr_assert(strncmp(words, "-NOMASTER no ", 13) == 0 && strstr(words, "within 600 ms"), "%s",
+              words);
+    cr_assert(raw_closes(refused, 3000));
+    cr_assert_geq(metric_of(stays, CLOSED("no_node")), 1);
+    server_start(replica);
+    WAIT_UNTIL(20000, all_healthy(falls, 1) && all_healthy(stays, 1));
+    cr_assert(goes_to(with, replica) && goes_to(without, replica));
+    EXPECT_SAID(at_master, "SET k w", "+OK");
 }

@@ -276,6 +276,22 @@ struct server *cluster_master(struct cluster *cluster)
     return NULL;
 }
 
+struct server *cluster_only_master(struct cluster *cluster)
+{
+    struct server *one = NULL;
+
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) != 0) {
+            continue;
+        }
+        if (one) {
+            return NULL;
+        }
+        one = &cluster->nodes[i];
+    }
+    return one;
+}
+
 /* Whether this Sentinel sees every living node linked and every other Sentinel. */
 static bool sentinel_settled(struct cluster *cluster, const struct server *sentinel)
 {

@@ -99,6 +99,8 @@ void cluster_monitor(struct cluster *cluster, const char *name, const struct ser
 void cluster_settle(struct cluster *cluster);
 /** The node that every living Sentinel names, or NULL while they differ. */
 struct server *cluster_master(struct cluster *cluster);
+/** The one node that says master, or NULL while there is none, or another one. */
+struct server *cluster_only_master(struct cluster *cluster);
 /** This Sentinel's own down-after-milliseconds: they differ a little. */
 int server_down_after_ms(const struct cluster *cluster, const struct server *sentinel);
 /** SENTINEL FAILOVER through the first living Sentinel, asked again until it accepts. */

@@ -114,7 +114,7 @@ static void say_row(struct fake *fake, const char *name)
 
     (void)snprintf(epoch, sizeof(epoch), "%lld", words->epoch + moved(words, name));
     (void)snprintf(others, sizeof(others), "%zu", words->n_others);
-    say(fake, "%%9\r\n");
+    say(fake, "%%%d\r\n", words->failover_state ? 10 : 9);
     say_pair(fake, "name", name);
     say_pair(fake, "ip", words->master_host);
     say_pair(fake, "port", moved(words, name) ? words->moved_port : words->master_port);
@@ -124,6 +124,9 @@ static void say_row(struct fake *fake, const char *name)
     say_pair(fake, "num-other-sentinels", others);
     say_pair(fake, "quorum", "1");
     say_pair(fake, "failover-timeout", "5000");
+    if (words->failover_state) {
+        say_pair(fake, "failover-state", words->failover_state);
+    }
 }
 
 static void say_others(struct fake *fake)

@@ -33,16 +33,17 @@ struct fake_words {
     long long epoch;
     /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
     const char *deny;
-    const char *flags;       /* of the row of a Sentinel; NULL: "master" */
-    const char *role;        /* of a node: "master", "replica" */
-    const char *hello_error; /* HELLO answers this error; NULL: a map */
-    const char *greeting;    /* bytes that each connection gets, and then its end; NULL: none */
-    const char *hello_bytes; /* what HELLO is answered with, byte for byte; NULL: RESP */
-    const char *myid_error;  /* SENTINEL MYID answers this error; NULL: the run id */
-    bool loading;            /* a node: LOADING to all but HELLO */
-    bool stall;              /* answer nothing from now on */
-    bool hold;               /* answer later: once it is false again */
-    bool away;               /* connections end, and new ones at once */
+    const char *flags;          /* of the row of a Sentinel; NULL: "master" */
+    const char *failover_state; /* of that row; NULL: it leads none */
+    const char *role;           /* of a node: "master", "replica" */
+    const char *hello_error;    /* HELLO answers this error; NULL: a map */
+    const char *greeting;       /* bytes that each connection gets, and then its end; NULL: none */
+    const char *hello_bytes;    /* what HELLO is answered with, byte for byte; NULL: RESP */
+    const char *myid_error;     /* SENTINEL MYID answers this error; NULL: the run id */
+    bool loading;               /* a node: LOADING to all but HELLO */
+    bool stall;                 /* answer nothing from now on */
+    bool hold;                  /* answer later: once it is false again */
+    bool away;                  /* connections end, and new ones at once */
     /* what every command but HELLO is answered with, byte for byte; NULL: RESP */
     const char *flood;
     /* a whole command: a connection that hears it is answered nothing more */

@@ -32,6 +32,36 @@ struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char
                           flags[8], flags[9], flags[10], flags[11], NULL);
 }
 
+struct pair *pair_start(size_t sentinels, const char *words, ...)
+{
+    struct pair *pair = scene_alloc(sizeof(*pair));
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = NONE});
+    const char *flags[FLAGS_MAX] = {NULL};
+    size_t n = 0;
+    va_list arguments;
+
+    va_start(arguments, words);
+    while (n < FLAGS_MAX - 1 && (flags[n] = va_arg(arguments, const char *))) {
+        n++;
+    }
+    va_end(arguments);
+    cr_assert_lt(n, 9, "too many flags");
+    pair->old = &cluster->nodes[0];
+    pair->now = &cluster->nodes[1];
+    pair->port = port_reserve();
+    pair->told = told_start(sentinels, pair->old->port, pair->now->port, NULL);
+    pair->daemon =
+        told_daemon(pair->told, "--forward", text("127.0.0.1:%u%s", pair->port, words), flags[0],
+                    flags[1], flags[2], flags[3], flags[4], flags[5], flags[6], flags[7], NULL);
+    wait_for_replication(cluster);
+    return pair;
+}
+
+void pair_promote(const struct pair *pair)
+{
+    cr_assert_str_eq(redis_say(pair->now, "REPLICAOF NO ONE"), "OK");
+}
+
 struct raw *client_open(uint16_t port)
 {
     struct raw *raw = raw_open_plain(port);

@@ -5,10 +5,25 @@
 #include <stdint.h>
 
 #include "commands.h"
+#include "told.h"
 
 /** commands_start() with one forward more, at a port of its own: "--forward 127.0.0.1:PORT`words`". */
 struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char *words, ...)
     __attribute__((sentinel));
+
+/* Two real nodes, of which a test's own Sentinels say what it wants. */
+struct pair {
+    struct server *old, *now;
+    struct told *told;
+    const struct daemon *daemon;
+    uint16_t port; /* of the forward */
+};
+
+/** The same with so many Sentinels, two nodes, and nobody who settles anything. */
+struct pair *pair_start(size_t sentinels, const char *words, ...) __attribute__((sentinel));
+/** The second node says master from now on; the first one does not hear of it. */
+void pair_promote(const struct pair *pair);
+
 /** A client; it is closed when the test ends. */
 struct raw *client_open(uint16_t port);
 /** Send one command. */

@@ -79,14 +79,38 @@ void told_announce(struct told *told, size_t sentinel)
     told_name(told, sentinel, told->now, told->now);
 }
 
+void told_take_back(struct told *told, size_t sentinel)
+{
+    told->says[sentinel].epoch = -1;
+    told_name(told, sentinel, told->old, told->now);
+}
+
+void told_lead(struct told *told, bool leads)
+{
+    told->says[0].flags = leads ? "master,failover_in_progress" : NULL;
+    told->says[0].failover_state = leads ? "wait_promotion" : NULL;
+    fake_say(told->sentinels[0], &told->says[0]);
+}
+
 void told_say(const struct told *told, const char *event)
 {
     fake_publish(told->sentinels[0], event, text("master mymaster 127.0.0.1 %u", told->old));
 }
 
-void told_say_promoting(const struct told *told)
+static void say_of_chosen(const struct told *told, const char *event)
 {
-    fake_publish(told->sentinels[0], "+failover-state-wait-promotion",
+    fake_publish(told->sentinels[0], event,
                  text("slave 127.0.0.1:%u 127.0.0.1 %u @ mymaster 127.0.0.1 %u", told->now,
                       told->now, told->old));
+}
+
+void told_say_chosen(const struct told *told)
+{
+    say_of_chosen(told, "+selected-slave");
+    say_of_chosen(told, "+failover-state-send-slaveof-noone");
+}
+
+void told_say_promoting(const struct told *told)
+{
+    say_of_chosen(told, "+failover-state-wait-promotion");
 }

@@ -5,6 +5,7 @@
 #ifndef BELLWETHER_TESTS_SUPPORT_TOLD_H
 #define BELLWETHER_TESTS_SUPPORT_TOLD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +30,15 @@ struct daemon *told_daemon(const struct told *told, ...) __attribute__((sentinel
 void told_name(struct told *told, size_t sentinel, uint16_t master, uint16_t replica);
 /** The second node, which it goes on listing until it has reconfigured it. */
 void told_announce(struct told *told, size_t sentinel);
+/** The first node again, as if it had never heard of another one. */
+void told_take_back(struct told *told, size_t sentinel);
+/** Whether the first Sentinel is leading a failover, as it says it in its row. */
+void told_lead(struct told *told, bool leads);
 /** An event of the first Sentinel's, of the old master. */
 void told_say(const struct told *told, const char *event);
-/** The same: the second node is being promoted. */
+/** The same: the second node is chosen, and told to become the master. */
+void told_say_chosen(const struct told *told);
+/** It is being promoted. */
 void told_say_promoting(const struct told *told);
 
 #endif
