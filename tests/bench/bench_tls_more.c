@@ -27,8 +27,8 @@ struct figures {
 
 static struct wrk_run run_daemon(const struct stage *stage, const struct work *work, int seconds)
 {
-    const char *body =
-        work->get ? "'[\"GET\",\"key\"]'" : "'[\"SET\",\"key\",\"' .. value .. '\"]'";
+    const char *body = text(
+        work->get ? "'[\"GET\",\"%d\"]'" : "'[\"SET\",\"%d\",\"' .. value .. '\"]'", work->size);
 
     return wrk_run(stage->daemon->process, stage->url, wrk_script("daemon", body, work->size),
                    CONNECTIONS, seconds);
@@ -38,18 +38,21 @@ static struct wrk_run run_webdis(const struct stage *stage, const struct work *w
 {
     const char *base = text("http://127.0.0.1:%u/", stage->webdis_port);
 
-    return work->get ? wrk_run(stage->webdis, text("%sGET/key", base), NULL, CONNECTIONS, seconds)
-                     : wrk_run(stage->webdis, base,
-                               wrk_script("webdis", "'SET/key/' .. value", work->size), CONNECTIONS,
-                               seconds);
+    return work->get
+               ? wrk_run(stage->webdis, text("%sGET/%d", base, work->size), NULL, CONNECTIONS,
+                         seconds)
+               : wrk_run(stage->webdis, base,
+                         wrk_script("webdis", text("'SET/%d/' .. value", work->size), work->size),
+                         CONNECTIONS, seconds);
 }
 
+/* A key for each size: webdis may still be writing what it was asked to when its callers left. */
 static void set_key(const struct stage *stage, int size)
 {
     char *value = scene_alloc((size_t)size + 1);
 
     memset(value, 'x', (size_t)size);
-    cr_assert_str_eq(redis_say(stage->node, "SET key %s", value), "OK");
+    cr_assert_str_eq(redis_say(stage->node, "SET %d %s", size, value), "OK");
 }
 
 static void measure(const struct stage *plain, const struct stage *tls, const struct work *work,
