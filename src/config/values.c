@@ -225,8 +225,8 @@ static int read_socket_path(const char *path, struct option_value *out, char why
 {
     size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
 
-    if (path[0] != '/') {
-        (void)snprintf(why, WHY_SIZE, "a socket's path begins with /");
+    if (path[0] == '\0') {
+        (void)snprintf(why, WHY_SIZE, "a socket has a path");
         return -BW_EINVAL;
     }
     if (strlen(path) > most) {
