@@ -18,7 +18,6 @@
 enum {
     BACKOFF_MS = 50,
     BACKOFF_MAX_MS = 1000,
-    TELL_EVERY_MS = 20,
     FILL_BYTES = 64 * 1024,
 };
 
@@ -30,13 +29,12 @@ static void move(struct pool_endpoint *endpoint, enum endpoint_state state)
 
 /* ---- what is told ---- */
 
-/* A hundred commands that are refused at once are one piece of news. */
 void endpoint_tell(struct pool_endpoint *endpoint, enum suspicion what)
 {
     int64_t now_ms = clock_boot_ms();
 
     if (endpoint->is_replica ||
-        (endpoint->told_ms != 0 && now_ms - endpoint->told_ms < TELL_EVERY_MS)) {
+        (endpoint->told_ms != 0 && now_ms - endpoint->told_ms < SUSPECT_EVERY_MS)) {
         return;
     }
     endpoint->told_ms = now_ms;

@@ -8,9 +8,8 @@
 #include "held_reply.h"
 
 #include "bellwether/base/clock.h"
+#include "bellwether/topology/write_fence.h"
 #include "request_outcome.h"
-
-enum { HOLD_MS = 50 };
 
 void held_reply_keep(struct request_run *run, size_t i)
 {
@@ -19,7 +18,7 @@ void held_reply_keep(struct request_run *run, size_t i)
     command_run_move(run, i, COMMAND_HELD);
     run->commands[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
-        loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
+        loop_timer_start(master_pool->held_reply_timer, FENCE_HOLD_MS);
     }
 }
 
@@ -64,9 +63,9 @@ void held_replies_due(void *data)
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }
-    look(master_pool, clock_boot_ms() - HOLD_MS, false);
+    look(master_pool, clock_boot_ms() - FENCE_HOLD_MS, false);
     if (master_pool->held.first) {
-        loop_timer_start(master_pool->held_reply_timer, HOLD_MS / 2);
+        loop_timer_start(master_pool->held_reply_timer, FENCE_HOLD_MS / 2);
     }
 }
 
@@ -76,5 +75,6 @@ void held_replies_due(void *data)
  */
 void held_replies_end(struct master_pool *master_pool, bool promoted)
 {
-    look(master_pool, promoted ? master_pool->shown->promoting_ms - HOLD_MS : INT64_MAX, true);
+    look(master_pool, promoted ? master_pool->shown->promoting_ms - FENCE_HOLD_MS : INT64_MAX,
+         true);
 }

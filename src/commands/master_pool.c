@@ -105,12 +105,7 @@ static void dispatch(void *data)
 
 static bool is_shown(const struct master_pool *master_pool, const struct address *replica)
 {
-    for (size_t i = 0; master_pool->shown && i < master_pool->shown->n_replicas; i++) {
-        if (address_equal(&master_pool->shown->replicas[i].address, replica)) {
-            return true;
-        }
-    }
-    return false;
+    return master_pool->shown && snapshot_find_replica(master_pool->shown, replica);
 }
 
 /* Close and free an endpoint; requests that wait for it choose anew. */

@@ -75,10 +75,8 @@ const struct endpoint_hooks pool_route_hooks = {
 
 static bool is_usable(const struct master_pool *master_pool, const struct snapshot_replica *replica)
 {
-    int64_t max = master_pool->pool->config->replica_max_lag_bytes;
-
-    return replica->healthy && (max < 0 || (replica->lag_bytes >= 0 && replica->lag_bytes <= max &&
-                                            clock_boot_ms() - replica->lag_at_ms <= LAG_FRESH_MS));
+    return snapshot_replica_is_fit(replica, master_pool->pool->config->replica_max_lag_bytes,
+                                   clock_boot_ms());
 }
 
 static bool was_tried(const struct request_run *run, const struct address *address)
@@ -94,13 +92,10 @@ static bool was_tried(const struct request_run *run, const struct address *addre
 static bool may_use(const struct master_pool *master_pool, const struct request_run *run,
                     const struct address *address)
 {
-    for (size_t i = 0; master_pool->shown && i < master_pool->shown->n_replicas; i++) {
-        if (address_equal(&master_pool->shown->replicas[i].address, address)) {
-            return is_usable(master_pool, &master_pool->shown->replicas[i]) &&
-                   !was_tried(run, address);
-        }
-    }
-    return false;
+    const struct snapshot_replica *replica =
+        master_pool->shown ? snapshot_find_replica(master_pool->shown, address) : NULL;
+
+    return replica && is_usable(master_pool, replica) && !was_tried(run, address);
 }
 
 /* The replica's connections. @return NULL: the run's commands may not go there. */

@@ -11,10 +11,9 @@
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
+#include "bellwether/topology/write_fence.h"
 #include "link.h"
 
-enum { HOLD_MS = 50 }; /* as the pool keeps answers to writes */
 /* After so many full reads others have their turn. */
 enum { READS_A_TURN = 8 };
 
@@ -346,14 +345,14 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
         return;
     }
     if (promoted) {
-        int64_t until_ms = door->master ? door->master->promoting_ms - HOLD_MS : 0;
+        int64_t until_ms = door->master ? door->master->promoting_ms - FENCE_HOLD_MS : 0;
 
         if (flow->held_ms <= until_ms) {
             flow->held_ms = 0;
             (void)drain(link, flow, &link->client);
         }
         flow_clear(flow);
-    } else if (!is_fenced(link) || flow->held_ms <= now_ms - HOLD_MS) {
+    } else if (!is_fenced(link) || flow->held_ms <= now_ms - FENCE_HOLD_MS) {
         flow->held_ms = 0;
         link_move_bytes(link);
     } else {

@@ -18,7 +18,6 @@
 #include "link.h"
 
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
-enum { SUSPECT_EVERY_MS = 20 };   /* however many clients want a node that can't be had */
 enum { PASSWORD_EVERY_MS = 100 }; /* that its file is read for those who are refused */
 
 /* ---- which node ---- */
@@ -30,35 +29,18 @@ static bool is_lagging(const struct door *door, const struct snapshot_replica *r
     return max >= 0 && replica->lag_bytes > max;
 }
 
-static bool is_fit(const struct door *door, const struct snapshot_replica *replica, int64_t now_ms)
-{
-    return replica->healthy && !is_lagging(door, replica) &&
-           (door->all->config->replica_max_lag_bytes < 0 ||
-            (replica->lag_bytes >= 0 && now_ms - replica->lag_at_ms <= LAG_FRESH_MS));
-}
-
 /* The next one in turn. @return NULL: none is fit. */
 static const struct snapshot_replica *choose_replica(struct door *door, int64_t now_ms)
 {
     const struct snapshot_master *master = door->master;
+    int64_t max_lag_bytes = door->all->config->replica_max_lag_bytes;
 
     for (size_t i = 0; i < master->n_replicas; i++) {
         size_t at = (door->turn + i) % master->n_replicas;
 
-        if (is_fit(door, &master->replicas[at], now_ms)) {
+        if (snapshot_replica_is_fit(&master->replicas[at], max_lag_bytes, now_ms)) {
             door->turn = at + 1;
             return &master->replicas[at];
-        }
-    }
-    return NULL;
-}
-
-static const struct snapshot_replica *find_replica(const struct snapshot_master *master,
-                                                   const struct address *address)
-{
-    for (size_t i = 0; i < master->n_replicas; i++) {
-        if (address_equal(&master->replicas[i].address, address)) {
-            return &master->replicas[i];
         }
     }
     return NULL;
@@ -72,7 +54,7 @@ bool link_may_stay(const struct link *link)
         return false;
     }
     if (link->to_replica) {
-        const struct snapshot_replica *replica = find_replica(master, &link->node);
+        const struct snapshot_replica *replica = snapshot_find_replica(master, &link->node);
 
         return replica && replica->healthy && !is_lagging(link->door, replica);
     }

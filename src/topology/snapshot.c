@@ -76,6 +76,25 @@ bool snapshot_master_differs(const struct snapshot_master *a, const struct snaps
            !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
 }
 
+const struct snapshot_replica *snapshot_find_replica(const struct snapshot_master *master,
+                                                     const struct address *address)
+{
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        if (address_equal(&master->replicas[i].address, address)) {
+            return &master->replicas[i];
+        }
+    }
+    return NULL;
+}
+
+bool snapshot_replica_is_fit(const struct snapshot_replica *replica, int64_t max_lag_bytes,
+                             int64_t now_ms)
+{
+    return replica->healthy &&
+           (max_lag_bytes < 0 || (replica->lag_bytes >= 0 && replica->lag_bytes <= max_lag_bytes &&
+                                  now_ms - replica->lag_at_ms <= LAG_FRESH_MS));
+}
+
 bool snapshot_master_serves(const struct snapshot_master *master)
 {
     return master->has_address && master_state_serves(master->state);

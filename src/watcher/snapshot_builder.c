@@ -270,10 +270,8 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
 {
     const struct snapshot_master *before = master->shown;
 
-    for (size_t i = 0; before && i < before->n_replicas; i++) {
-        if (address_equal(&before->replicas[i].address, &shown->address)) {
-            return;
-        }
+    if (before && snapshot_find_replica(before, &shown->address)) {
+        return;
     }
     for (size_t i = 0; before && i < before->n_replicas; i++) {
         if (resolver_same(master->deployment->resolver, &before->replicas[i].address,

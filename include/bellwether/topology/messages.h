@@ -71,6 +71,9 @@ struct message_ask_lag {
     char master[256]; /* "": all of them */
 };
 
+/* A hundred commands or clients that meet the same at once are one piece of news. */
+#define SUSPECT_EVERY_MS 20
+
 /* What a worker's own connection met. */
 enum suspicion {
     SUSPICION_READ_ONLY, /* it refused a write: a replica by now */

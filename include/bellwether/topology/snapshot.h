@@ -187,6 +187,16 @@ bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a,
 /** Whether anything at all differs (all but index and revision). */
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b);
 
+/** The replica at this address, as published. @return NULL: none. Borrowed. */
+const struct snapshot_replica *snapshot_find_replica(const struct snapshot_master *master,
+                                                     const struct address *address);
+/**
+ * Whether commands may go there: it is healthy, and known to lag no further behind.
+ * @param max_lag_bytes  -1: any
+ */
+bool snapshot_replica_is_fit(const struct snapshot_replica *replica, int64_t max_lag_bytes,
+                             int64_t now_ms);
+
 /** A zeroed snapshot with room for `n_masters` and one reference. */
 struct snapshot *snapshot_new(size_t n_masters);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
