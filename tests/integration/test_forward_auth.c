@@ -256,7 +256,7 @@ static void rotate_through(bool kill_it)
     for (size_t i = 1; i < cluster->n_nodes; i++) {
         cr_assert_str_eq(redis_say(&cluster->nodes[i], user, "second"), "OK");
     }
-    (void)password_file("second");
+    (void)password_file("password", "second");
     for (size_t i = 0; i < 6; i++) {
         cr_assert(wire_ends(wires[i], 20000), "it is left on the old master");
         wires[i] = dial(port);

@@ -2,6 +2,7 @@
  * Byte for byte: what clients and servers say to each other comes through as it is, however much,
  * however slowly, and whoever ends it.
  */
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
