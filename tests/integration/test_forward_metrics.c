@@ -80,17 +80,16 @@ SCENE(integration_forward_metrics, who_is_refused)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *folder = cluster_certificates(), *password = text("%s/password", scene_folder());
-    const uint16_t auth = port_reserve();
-    struct wire_spec secured;
-    uint16_t tls;
+    const char *password = text("%s/password", scene_folder());
+    const uint16_t tls = port_reserve(), auth = port_reserve();
 
     file_write(password, "sesame\n");
-    const struct daemon *daemon = forward_start(
-        cluster, &tls, ",tls", "--forward", text("127.0.0.1:%u,auth", auth), "--http-cert",
-        text("%s/good.crt", folder), "--http-key", text("%s/good.key", folder),
-        "--redis-password-file", password, "--command-timeout", "500ms", NULL);
-    secured = (struct wire_spec){.port = tls, .folder = folder};
+    const struct daemon *daemon =
+        daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,tls", tls), "--forward",
+                         text("127.0.0.1:%u,auth", auth), "--redis-password-file", password,
+                         "--command-timeout", "500ms", NULL);
+    const struct wire_spec secured = {.port = tls, .folder = daemon->certificates};
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     struct wire *good = wire_open(&secured);
     cr_assert_str_eq(wire_say(good, "AUTH sesame"), "OK");
     EXPECT_SAID(client_open(auth), "PING", "+PONG");
@@ -127,20 +126,20 @@ SCENE(integration_forward_metrics, how_much_was_passed_on)
     enum { VALUE = 300000, ROUNDS = 5 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *folder = cluster_certificates(), *password = text("%s/password", scene_folder()),
-               *value = text("%0*d", VALUE, 7);
-    const uint16_t secured = port_reserve();
+    const char *password = text("%s/password", scene_folder()), *value = text("%0*d", VALUE, 7);
+    const uint16_t plain = port_reserve(), secured = port_reserve();
     size_t in = 0, out = 0;
-    uint16_t plain;
 
     file_write(password, "sesame\n");
-    const struct daemon *daemon = forward_start(
-        cluster, &plain, ",auth", "--forward", text("127.0.0.1:%u,tls,auth", secured),
-        "--http-cert", text("%s/good.crt", folder), "--http-key", text("%s/good.key", folder),
-        "--redis-password-file", password, "--workers", "2", NULL);
+    const struct daemon *daemon =
+        daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,auth", plain), "--forward",
+                         text("127.0.0.1:%u,tls,auth", secured), "--redis-password-file", password,
+                         "--workers", "2", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     for (int i = 0; i < ROUNDS; i++) {
         struct raw *client = client_open(plain);
-        struct wire *wire = wire_open(&(struct wire_spec){.port = secured, .folder = folder});
+        struct wire *wire =
+            wire_open(&(struct wire_spec){.port = secured, .folder = daemon->certificates});
         const char *set = text("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n", VALUE, value);
 
         EXPECT_SAID(client, "INCR n", text(":%d", i + 1));
