@@ -277,14 +277,14 @@ static struct ends half_closed(const char *command_timeout)
                                         "off", "--command-timeout", command_timeout, NULL)};
     char byte;
 
-    ends.client = dial(port);
+    ends.client = plain_dial(port);
     ends.node = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     cr_assert(ends.node >= 0 &&
               setsockopt(ends.node, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)) == 0);
     (void)close(listener);
-    send_all(ends.client, "GET k\r\n", 7);
+    plain_send(ends.client, "GET k\r\n", 7);
     cr_assert_eq(shutdown(ends.client, SHUT_WR), 0);
-    expect_text(ends.node, "GET k\r\n");
+    plain_expect(ends.node, "GET k\r\n");
     cr_assert_eq(recv(ends.node, &byte, 1, 0), 0, "the node is not told");
     return ends;
 }
@@ -304,8 +304,8 @@ SCENE(integration_forward_bytes, a_slow_node_and_a_client_that_has_said_all)
 
     for (int i = 0; i < 9; i++) {
         let_pass(250);
-        send_all(ends.node, "x", 1);
-        expect_text(ends.client, "x");
+        plain_send(ends.node, "x", 1);
+        plain_expect(ends.client, "x");
     }
     const int64_t silent_ms = now_ms();
     cr_assert_eq(recv(ends.client, &byte, 1, 0), 0);
