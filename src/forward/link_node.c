@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/buffer.h"
@@ -373,8 +371,7 @@ static void read_login(struct link *link)
 
 static void log_in(struct link *link)
 {
-    const struct redis_login *login =
-        link->door->listen->auth && link->door->master ? login_of(link) : NULL;
+    const struct redis_login *login = link->door->listen->auth ? login_of(link) : NULL;
 
     if (!login || !secret_value(login->password)) {
         link_join(link);
@@ -409,7 +406,7 @@ static void shake(struct link *link)
 static void connected(struct link *link)
 {
     int error = socket_dialled(link->server.fd);
-    struct redis_tls *tls = link->door->master ? login_of(link)->tls : NULL;
+    struct redis_tls *tls = login_of(link)->tls; /* without a master nobody is on his way */
 
     if (error != 0) {
         fail_lost(link, strerror(error));

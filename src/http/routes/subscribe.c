@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
 #include "channel_stream.h"
 #include "http/server/request.h"

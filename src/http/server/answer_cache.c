@@ -5,7 +5,6 @@
  */
 #include "answer_cache.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
