@@ -145,7 +145,10 @@ SCENE(integration_forward_tls_records, warnings_of_who_is_joined)
     expect_to_ask(session);
 }
 
-/* Behind the hello, before there are keys; there GnuTLS has a bound of its own, too. @return whose hello is on its way. */
+/*
+ * Behind the hello, before there are keys; there GnuTLS has a bound of its own, too. @return whose
+ * hello is on its way.
+ */
 static gnutls_session_t warn_with_the_hello(const struct hall *hall, int times)
 {
     gnutls_session_t session = dial(hall, "1.2");

@@ -529,7 +529,7 @@ SCENE(integration_subscribe, no_confirmation)
     cr_assert(strstr(http_string(answer, "error"), "has not confirmed it within 3000 ms"), "%s",
               http_text(answer));
     cr_expect_eq(fake_heard(node, "SUBSCRIBE"), 1);
-    cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 0);
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 0);
 }
 
 /* ---- limits ---- */
