@@ -112,7 +112,6 @@ Test(options_forwards, bad_values)
                                          ":6379",
                                          "[::1:6379",
                                          "::1:6379",
-                                         "unix:s",
                                          ""};
     char long_path[160] = "unix:/", flag[200];
 

@@ -131,6 +131,7 @@ static void start_forwards(void)
                                       .max_forwards = 10,
                                       .wait_ms = 1000,
                                       .connect_timeout_ms = 1000,
+                                      .lost_ms = 60000,
                                       .replica_max_lag_bytes = -1,
                                       .logins = &nobody,
                                       .n_logins = 1,
