@@ -1,5 +1,5 @@
 /*
- * Writes that were answered while the fence is up. They were sent before, but a server that has
+ * Writes that were answered while the fence is up, or while the watcher is late. They were sent before, but a server that has
  * much to do runs them late, maybe in the very moment in which the replica is promoted, and word of
  * that comes over another way than the answer. So such an answer is kept for a moment, as long as
  * anything that was written has to reach the replica: where the promotion begins in that time,
@@ -18,7 +18,8 @@ void held_reply_keep(struct request_run *run, size_t i)
     command_run_move(run, i, COMMAND_HELD);
     run->commands[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
-        loop_timer_start(master_pool->held_reply_timer, FENCE_HOLD_MS);
+        loop_timer_start(master_pool->held_reply_timer,
+                         pool_is_late(master_pool->pool) ? 1 : FENCE_HOLD_MS);
     }
 }
 
@@ -52,18 +53,20 @@ static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 }
 
 /*
- * Answers are believed not before this thread has read what the watcher has heard: where it was
- * busy a promotion may have begun long ago.
+ * Answers are believed not before the watcher has heard what came before them, and this thread has
+ * read that: where either was busy a promotion may have begun long ago. Then those are, at once,
+ * for which there is no fence.
  */
 void held_replies_due(void *data)
 {
     struct master_pool *master_pool = data;
+    bool fenced = master_pool->fence != FENCE_DOWN;
 
-    if (pool_is_behind(master_pool->pool)) {
+    if (pool_is_behind(master_pool->pool) || pool_is_late(master_pool->pool)) {
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }
-    look(master_pool, clock_boot_ms() - FENCE_HOLD_MS, false);
+    look(master_pool, fenced ? clock_boot_ms() - FENCE_HOLD_MS : INT64_MAX, false);
     if (master_pool->held.first) {
         loop_timer_start(master_pool->held_reply_timer, FENCE_HOLD_MS / 2);
     }
@@ -73,8 +76,7 @@ void held_replies_due(void *data)
  * What counts is when the leader spoke, whenever that is read here. Where nobody heard it speak no
  * answer is old enough.
  */
-void held_replies_end(struct master_pool *master_pool, bool promoted)
+void held_replies_end(struct master_pool *master_pool)
 {
-    look(master_pool, promoted ? master_pool->shown->promoting_ms - FENCE_HOLD_MS : INT64_MAX,
-         true);
+    look(master_pool, master_pool->shown->promoting_ms - FENCE_HOLD_MS, true);
 }

@@ -6,9 +6,9 @@
 
 /** Keep the command's answer, which is in its `json`, for a moment. */
 void held_reply_keep(struct request_run *run, size_t i);
-/** The fence is down, or a promotion has begun. */
-void held_replies_end(struct master_pool *master_pool, bool promoted);
-/** The timer of a master pool, which is `data`. */
+/** A promotion has begun, or is over. */
+void held_replies_end(struct master_pool *master_pool);
+/** The fence is down; the timer of a master pool, which is `data`. */
 void held_replies_due(void *data);
 
 #endif

@@ -177,8 +177,10 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
     master_pool->fence = master ? master->fence : FENCE_DOWN;
     master_pool->owner.deployment = master ? master->deployment : 0;
     moves = master && is_other_generation(master_pool);
-    if (moves || master_pool->fence != FENCE_UP) {
-        held_replies_end(master_pool, moves || master_pool->fence == FENCE_PROMOTING);
+    if (moves || master_pool->fence == FENCE_PROMOTING) {
+        held_replies_end(master_pool);
+    } else if (master_pool->fence == FENCE_DOWN && master_pool->held.first) {
+        held_replies_due(master_pool);
     }
     if (moves) {
         begin_generation(master_pool);

@@ -32,6 +32,7 @@
 #ifndef BELLWETHER_COMMANDS_MASTER_POOL_H
 #define BELLWETHER_COMMANDS_MASTER_POOL_H
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/list.h"
 #include "bellwether/commands/pool.h"
 #include "endpoint.h"
@@ -101,6 +102,19 @@ static inline bool pool_is_stalled(const struct pool *pool)
 static inline bool pool_is_behind(const struct pool *pool)
 {
     return snapshot_is_behind(pool->snapshot);
+}
+
+/**
+ * The watcher may not have heard yet what makes an answer void; it is asked to, well before that.
+ */
+static inline bool pool_is_late(const struct pool *pool)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (pool->hooks.ask_heard && snapshot_is_getting_late(pool->snapshot, now_ms)) {
+        pool->hooks.ask_heard(pool->hooks.data);
+    }
+    return snapshot_is_late(pool->snapshot, now_ms);
 }
 
 /** The one of this name, made where there is none. */

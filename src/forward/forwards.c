@@ -125,6 +125,18 @@ static void look(void *data)
     }
 }
 
+void forwards_heard(struct forwards *forwards)
+{
+    bool holds = false;
+
+    for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
+        holds = holds || forwards->doors[i].holds;
+    }
+    if (holds) {
+        look(forwards);
+    }
+}
+
 /* Keep-alive asks nothing of a peer that something is on its way to; the kernel takes a quarter of
  * an hour. */
 static void look_for_lost(void *data)

@@ -5,7 +5,8 @@
  *
  * Behind the fence (DESIGN section 5) nothing is read from clients. An answer that comes then is
  * kept for a moment: it may be of a write that ran while the replica was promoted, and word of that
- * comes over another way than the answer.
+ * comes over another way than the answer. So is one that comes while the watcher has not looked for
+ * such word for a while: it is asked to, once in a while as long as bytes come.
  */
 #include <string.h>
 
@@ -28,6 +29,27 @@ bool door_is_fenced(const struct door *door, int64_t now_ms)
 static bool is_fenced(const struct link *link)
 {
     return !link->to_replica && door_is_fenced(link->door, clock_boot_ms());
+}
+
+/* Bytes have come: have the watcher hear what may have come before them, by the time it matters. */
+static void keep_up(const struct link *link, int64_t now_ms)
+{
+    const struct forwards *all = link->door->all;
+
+    if (!link->to_replica && all->hooks.ask_heard &&
+        snapshot_is_getting_late(all->snapshot, now_ms)) {
+        all->hooks.ask_heard(all->hooks.data);
+    }
+}
+
+/* What the node has said now is kept for a moment: nobody knows yet whether it holds. */
+static bool is_in_doubt(const struct link *link)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    keep_up(link, now_ms);
+    return !link->to_replica && (snapshot_is_late(link->door->all->snapshot, now_ms) ||
+                                 door_is_fenced(link->door, now_ms));
 }
 
 /* Its answer stays: look again soon. */
@@ -197,6 +219,7 @@ static void move_in(struct link *link)
             break;
         }
         link->spoken = link->owes = true;
+        keep_up(link, clock_boot_ms());
         count(link, METRIC_FORWARD_WAY_IN, n);
         if (!tight) {
             outcome = pass(link, flow, &link->server, scratch, (size_t)n);
@@ -235,7 +258,7 @@ static bool move_out(struct link *link)
             go_on_later(link);
             break;
         }
-        if (tight && (is_fenced(link) || !side_peeks(&link->server))) {
+        if (tight && (is_in_doubt(link) || !side_peeks(&link->server))) {
             link->starved = true;
             pause_client(link);
             break;
@@ -260,7 +283,7 @@ static bool move_out(struct link *link)
             link->heard_ms = clock_boot_ms();
         }
         count(link, METRIC_FORWARD_WAY_OUT, n);
-        if (!tight && is_fenced(link)) {
+        if (!tight && is_in_doubt(link)) {
             keep(flow, scratch, (size_t)n);
             flow->held_ms = clock_boot_ms();
             stay_held(link);
@@ -340,8 +363,11 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
     if (flow->held_ms == 0) {
         return;
     }
-    if (!promoted && snapshot_is_behind(door->all->snapshot)) {
-        stay_held(link); /* this thread is busy: a promotion may have begun long ago */
+    if (!promoted && (snapshot_is_behind(door->all->snapshot) ||
+                      snapshot_is_late(door->all->snapshot, now_ms))) {
+        keep_up(link, now_ms);
+        stay_held(
+            link); /* this thread or the watcher is busy: a promotion may have begun long ago */
         return;
     }
     if (promoted) {

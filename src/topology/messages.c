@@ -88,6 +88,15 @@ struct message *message_event_new(const struct message_event *from)
     return &message->head;
 }
 
+struct message *message_ask_heard_new(struct mailbox *reply_to)
+{
+    struct message_ask_heard *message = mem_new(1, sizeof(*message));
+
+    head_init(&message->head, MESSAGE_ASK_HEARD, drop_plain);
+    message->reply_to = reply_to;
+    return &message->head;
+}
+
 struct message *message_ask_status_new(uint64_t ticket, struct mailbox *reply_to)
 {
     struct message_ask_status *message = mem_new(1, sizeof(*message));

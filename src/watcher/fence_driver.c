@@ -53,12 +53,27 @@ static void log_fence(const struct master *master, const char *text, enum log_le
     log_write(level, text, fields, n);
 }
 
+/* A watcher that is late hears of it late: it may have begun as soon as all before was heard. */
+static void note_promotion(struct master *master)
+{
+    struct fence_driver *fence_driver = &master->fence_driver;
+    int64_t now_ms = fence_driver->guard.promoting_ms;
+    int64_t heard_ms =
+        atomic_load_explicit(&master->watcher->pulse->heard_boot_ms, memory_order_relaxed);
+
+    if (fence_driver->heard_promoting_ms != now_ms) {
+        fence_driver->heard_promoting_ms = now_ms;
+        fence_driver->promoting_ms = heard_ms != 0 && heard_ms < now_ms ? heard_ms : now_ms;
+    }
+}
+
 static void show_change(struct master *master)
 {
     struct fence_driver *fence_driver = &master->fence_driver;
     enum fence was = fence_driver->shown;
     enum fence now = fence_driver_state(master);
 
+    note_promotion(master);
     if (now == was) {
         return;
     }

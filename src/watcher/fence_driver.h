@@ -18,9 +18,11 @@ struct fence_driver {
     enum fence shown;              /* as last logged */
     int64_t since_wall_ms;         /* up: since when */
     int64_t since_ms;              /* the same by the boot clock */
-    bool contradicted;             /* and it was a contradiction that raised it */
-    char waiting[RUN_ID_SIZE];     /* the leader whose choice waits for a name look-up, "" none */
-    struct address chosen;         /* that choice */
+    /* guard.promoting_ms, and no later than the watcher had heard all that had come to it */
+    int64_t heard_promoting_ms, promoting_ms;
+    bool contradicted;         /* and it was a contradiction that raised it */
+    char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
+    struct address chosen;     /* that choice */
 };
 
 /*

@@ -394,7 +394,7 @@ struct snapshot_master *publish_show(const struct master *master)
     out->switches = master->switches;
     out->restarted_wall_ms = master->restarted_wall_ms;
     out->fence = fence_driver_state(master);
-    out->promoting_ms = master->fence_driver.guard.promoting_ms;
+    out->promoting_ms = master->fence_driver.promoting_ms;
     out->contradicted = master->contradicted;
     snprintf(out->run_id, sizeof(out->run_id), "%s", master->run_id);
     show_sentinels(master, out);
@@ -671,6 +671,8 @@ void publish_turn(struct watcher *watcher)
     if (watcher->marked[TURN_SHOW].first || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
+    /* what came to it before this turn is in there, or in `fences` */
+    atomic_store_explicit(&watcher->pulse->heard_boot_ms, watcher->began_ms, memory_order_release);
     for (size_t i = 0; i < watcher->n_outbox; i++) {
         mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
     }

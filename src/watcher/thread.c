@@ -90,6 +90,7 @@ static void end_of_turn(void *data)
     }
     watcher_step_masters(watcher);
     publish_turn(watcher);
+    watcher->began_ms = 0;
     watcher_beat(watcher, clock_boot_ms());
     loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
 }
@@ -209,6 +210,11 @@ static void watcher_deliver(void *data, struct message *message)
             turn_post_later(watcher, ask->reply_to,
                             message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
         }
+        break;
+    }
+    case MESSAGE_ASK_HEARD: {
+        const struct message_ask_heard *ask = (struct message_ask_heard *)(void *)message;
+        turn_post_later(watcher, ask->reply_to, message_plain_new(MESSAGE_HEARD));
         break;
     }
     case MESSAGE_SUSPECT: {

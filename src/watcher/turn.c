@@ -15,6 +15,9 @@ bool turn_begin(struct watcher *watcher)
     int64_t gap_ms = now_ms - watcher->seen_ms;
 
     watcher->seen_ms = now_ms;
+    if (watcher->began_ms == 0) {
+        watcher->began_ms = now_ms;
+    }
     if (gap_ms > GAP_MS) {
         watcher->hear_gap(watcher, gap_ms);
     }

@@ -216,7 +216,8 @@ struct watcher {
     struct mailbox **subscribers;
     size_t n_subscribers;
     struct loop_timer *tick, *slow, *files;
-    int64_t seen_ms; /* boot clock at the last sign of life */
+    int64_t seen_ms;  /* boot clock at the last sign of life */
+    int64_t began_ms; /* boot clock at the begin of this turn; 0: none is on */
     void (*hear_gap)(struct watcher *watcher, int64_t gap_ms);
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */

@@ -10,6 +10,8 @@
 struct pulse {
     _Atomic int64_t at_boot_ms;          /* the last turn of its loop */
     _Atomic int64_t valid_until_boot_ms; /* watcher only: its snapshots hold until then */
+    /* watcher only: all that came to it by then it has heard; 0: it does not say */
+    _Atomic int64_t heard_boot_ms;
     /* watcher only: grows when the clock jumped; older snapshots hold no longer */
     _Atomic unsigned generation;
     /* watcher only: grows when a fence goes up, or a promotion begins behind it */

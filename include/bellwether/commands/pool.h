@@ -49,6 +49,8 @@ struct pool_hooks {
     /* Tell the watcher. */
     void (*suspect)(void *data, enum suspicion what, const char *master,
                     const struct address *address);
+    /* Have it hear what has come to it; NULL: nobody is asked. */
+    void (*ask_heard)(void *data);
     void *data;
     const struct subscriber_hooks *subscribers; /* borrowed; NULL: nobody subscribes */
 };

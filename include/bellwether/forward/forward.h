@@ -109,6 +109,8 @@ struct forward_hooks {
     /* Tell the watcher. */
     void (*suspect)(void *data, enum suspicion what, const char *master,
                     const struct address *address);
+    /* Have it hear what has come to it: forwards_heard() follows. NULL: nobody is asked. */
+    void (*ask_heard)(void *data);
     void *data;
     struct forward_tls tls; /* without `begin`: no listener has it */
 };
@@ -120,6 +122,8 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
 int forwards_open(struct forwards *forwards);
 /** A new snapshot: addresses, states, replicas, fences. Keeps a reference. NULL is fine. */
 void forwards_take(struct forwards *forwards, struct snapshot *snapshot);
+/** The watcher has heard what had come to it when it was asked. NULL is fine. */
+void forwards_heard(struct forwards *forwards);
 /** Credential files: read again what changed, or all with `force`. NULL is fine. */
 void forwards_reload(struct forwards *forwards, bool force);
 /**

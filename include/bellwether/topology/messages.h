@@ -24,6 +24,8 @@ enum message_kind {
     MESSAGE_STATUS,     /* watcher -> worker: the report, rendered at that moment */
     MESSAGE_SUSPECT,    /* worker -> watcher: something was wrong with the published master */
     MESSAGE_ASK_LAG,    /* worker -> watcher: somebody reads how far replicas lag */
+    MESSAGE_ASK_HEARD,  /* worker -> watcher: answers wait for it to hear what has come to it */
+    MESSAGE_HEARD,      /* watcher -> worker: it has, and its pulse says so */
 };
 
 struct message_snapshot {
@@ -71,6 +73,11 @@ struct message_ask_lag {
     char master[256]; /* "": all of them */
 };
 
+struct message_ask_heard {
+    struct message head;
+    struct mailbox *reply_to; /* borrowed */
+};
+
 /* A hundred commands or clients that meet the same at once are one piece of news. */
 #define SUSPECT_EVERY_MS 20
 
@@ -108,6 +115,7 @@ struct message *message_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to,
 struct message *message_event_new(const struct message_event *from);
 struct message *message_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
 struct message *message_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
+struct message *message_ask_heard_new(struct mailbox *reply_to);
 /** @param report taken. */
 struct message *message_status_new(uint64_t ticket, struct status_report *report);
 struct message *message_suspect_new(enum suspicion what, const char *master,

@@ -91,7 +91,7 @@ struct snapshot_master {
     /* how often the address has changed: with it, what a pool of connections belongs to */
     uint64_t switches;
     enum fence fence;
-    /* boot clock: when a leader was heard last to begin a promotion; 0: never */
+    /* boot clock: not before then the last promotion began that was heard of; 0: none */
     int64_t promoting_ms;
     /* the fence is up because a majority names another node that says master */
     bool contradicted;
@@ -152,6 +152,11 @@ struct snapshot {
 
 /* A watcher gives a sign of life twice a second at least. */
 #define WATCHER_SILENT_MS 1000
+/*
+ * Word of a promotion may come so much later than an answer that the promotion makes void, and is
+ * not to be later in being heard.
+ */
+#define WATCHER_LATE_MS 50
 
 /**
  * The watcher gave no sign of life for so long, or the clock jumped, that what is in here holds no
@@ -167,6 +172,14 @@ bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms);
 bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms);
 /** The watcher has heard of a failover that is not in here yet. NULL: no. */
 bool snapshot_is_behind(const struct snapshot *snapshot);
+/**
+ * The watcher may not have heard yet what came to it over WATCHER_LATE_MS ago: it is busy, or stood
+ * still as all of the process did. What a master answers is not to be believed until it has.
+ * Thread: any.
+ */
+bool snapshot_is_late(const struct snapshot *snapshot, int64_t now_ms);
+/** It will be late soon, where nobody asks it: MESSAGE_ASK_HEARD. Thread: any. */
+bool snapshot_is_getting_late(const struct snapshot *snapshot, int64_t now_ms);
 
 /** A zeroed master with one reference. */
 struct snapshot_master *snapshot_master_new(const char *name);

@@ -24,7 +24,7 @@
 #define FENCE_LEADS_MAX 4
 #define FENCE_TIMEOUT_MS 3000 /* the default */
 /* Word of a promotion comes no later than this behind an answer that the promotion makes void. */
-#define FENCE_HOLD_MS 50
+#define FENCE_HOLD_MS WATCHER_LATE_MS
 
 struct fence_config {
     int64_t timeout_ms;        /* how long a leader's word holds it by itself */

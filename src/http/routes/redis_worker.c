@@ -76,6 +76,11 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
     mailbox_post(commands->worker->ask_to, message_suspect_new(what, master, address));
 }
 
+static void ask_heard(void *data)
+{
+    worker_ask_heard(((struct commands *)data)->worker);
+}
+
 /* ---- credential files ---- */
 
 /* Each worker reads the files for itself; the first one logs what came of it. */
@@ -133,7 +138,8 @@ struct commands *commands_new(struct worker *worker)
     const struct access_config access = {config->redis_api, config->tokens,
                                          config->read_only_tokens, config};
     struct commands *commands = mem_new(1, sizeof(*commands));
-    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands, &channel_stream_hooks};
+    const struct pool_hooks hooks = {is_stalled, tell_watcher, ask_heard, commands,
+                                     &channel_stream_hooks};
     char error[256];
 
     commands->worker = worker;

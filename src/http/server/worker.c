@@ -107,6 +107,10 @@ static void hear(struct worker *worker, struct message *message)
     case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
     case MESSAGE_STATUS: fresh_settle_status(worker, (struct message_status *)message); break;
     case MESSAGE_EVENT: streams_hear_event(worker->streams, (struct message_event *)message); break;
+    case MESSAGE_HEARD:
+        worker->heard_asked = false;
+        forwards_heard(worker->forwards);
+        break;
     case MESSAGE_RELOAD:
         certificates_reload(worker->certificates);
         worker->routes->commands_reload(worker->commands);
@@ -175,9 +179,22 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
     mailbox_post(worker->ask_to, message_suspect_new(what, master, address));
 }
 
+void worker_ask_heard(struct worker *worker)
+{
+    if (!worker->heard_asked) {
+        worker->heard_asked = true;
+        mailbox_post(worker->ask_to, message_ask_heard_new(worker->mailbox));
+    }
+}
+
+static void ask_heard(void *data)
+{
+    worker_ask_heard(data);
+}
+
 static void add_forwards(struct worker *worker)
 {
-    struct forward_hooks hooks = {.suspect = tell_watcher, .data = worker};
+    struct forward_hooks hooks = {.suspect = tell_watcher, .ask_heard = ask_heard, .data = worker};
 
     if (worker->config->forwards) {
         worker->forward_sessions = forward_sessions_new(worker, &hooks.tls);

@@ -26,6 +26,7 @@ struct worker {
     struct mailbox *mailbox;
     struct list held; /* of struct message: delivered, to be heard in this turn, in their order */
     struct mailbox *ask_to;
+    bool heard_asked; /* MESSAGE_ASK_HEARD is on its way */
     struct loop_timer *pulse_timer;
     struct loop_timer *stop_timer; /* ends the wait for the last answers */
     pthread_t thread;
@@ -64,5 +65,8 @@ struct worker {
 int worker_open(struct worker *worker);
 /** Its loop, until MESSAGE_STOP; where a thread of its own would run it. @param data the worker. */
 void *worker_run(void *data);
+
+/** Answers wait for the watcher to hear what has come to it: MESSAGE_HEARD comes back. */
+void worker_ask_heard(struct worker *worker);
 
 #endif
