@@ -60,6 +60,11 @@ static void on_suspect(void *data, enum suspicion what, const char *master,
     stage->suspicions[what]++;
 }
 
+static void on_ask_heard(void *data)
+{
+    ((struct pool_stage *)data)->heard_asked++;
+}
+
 static void request_ended(struct pool_request *request)
 {
     struct pool_stage *stage = request->data;
@@ -77,6 +82,7 @@ void pool_stage_open(struct pool_stage *stage)
     char error[256];
     const struct pool_hooks hooks = {.stalled = is_stalled,
                                      .suspect = on_suspect,
+                                     .ask_heard = on_ask_heard,
                                      .data = stage,
                                      .subscribers = stage->subscribers};
 

@@ -57,6 +57,7 @@ struct pool_stage {
     struct pool_request *requests[JOBS_MAX];
     size_t n_requests, n_ended;
     bool guard_fired, stalled;
+    int heard_asked;
     int suspicions[8];
     int64_t until_ms; /* of pool_stage_run_for() */
     /* what is to happen when something holds */

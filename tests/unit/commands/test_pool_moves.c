@@ -478,6 +478,66 @@ Test(pool, a_write_answered_before_the_fence_was_read_is_in_doubt)
     end_unknown(&stage);
 }
 
+/*
+ * A write is answered while the watcher has not heard for long what comes to it. @return with the
+ * answer kept.
+ */
+static void answer_to_a_late_watcher(struct pool_stage *stage)
+{
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
+
+    other = pool_stage_open_with(stage, steps);
+    atomic_store(&stage->pulse.heard_boot_ms, clock_boot_ms() - 1000);
+    pool_stage_submit(stage, "[\"INCR\",\"k\"]");
+    pool_stage_run_until(stage, pool_stage_one_in_flight);
+    cr_expect_eq(stage->heard_asked, 1, "with the command");
+    fake_peer_release(other);
+    pool_stage_run_until(stage, none_in_flight);
+    pool_stage_run_for(stage, 3 * DOUBT_MS);
+    cr_expect_eq(stage->n_ended, 0);
+    /* of other things */
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_DOWN);
+    pool_stage_run_for(stage, 2);
+    cr_expect_eq(stage->n_ended, 0);
+}
+
+Test(pool, a_write_answered_while_the_watcher_is_late_waits_for_it)
+{
+    struct pool_stage stage = {0};
+
+    answer_to_a_late_watcher(&stage);
+    atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms() + 10000);
+    pool_stage_run(&stage);
+    expect_done(stage.requests[0], 0, "{\"result\":1");
+    pool_stage_close_with(&stage, other);
+}
+
+Test(pool, a_write_answered_while_the_watcher_was_late_for_a_promotion_is_unknown)
+{
+    struct pool_stage stage = {0};
+
+    answer_to_a_late_watcher(&stage);
+    stage.promoting_ms = clock_boot_ms() - 1000;
+    stage.pulse.fences += 2;
+    atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms() + 10000);
+    end_unknown(&stage);
+}
+
+Test(pool, a_read_answered_while_the_watcher_is_late_is_done)
+{
+    static const struct peer_step steps[] = {GREET, ANSWER("GET", "$1\r\n1\r\n"), END};
+    struct pool_stage stage = {0};
+
+    other = pool_stage_open_with(&stage, steps);
+    atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms() - 1000);
+    pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_done(stage.requests[0], 0, "{\"result\":\"1\"");
+    cr_expect_eq(stage.heard_asked, 0);
+    pool_stage_close_with(&stage, other);
+}
+
 Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
 {
     struct pool_stage stage = {0};

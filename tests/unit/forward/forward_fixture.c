@@ -51,6 +51,11 @@ struct address forward_stage_node(const struct forward_stage *stage, size_t node
     return address;
 }
 
+static void on_ask_heard(void *data)
+{
+    ((struct forward_stage *)data)->heard_asked++;
+}
+
 static void beat(struct forward_stage *stage)
 {
     if (stage->silent) {
@@ -63,7 +68,8 @@ static void beat(struct forward_stage *stage)
 void forward_stage_open(struct forward_stage *stage)
 {
     char error[256], words[128];
-    const struct forward_hooks hooks = {.suspect = on_suspect, .data = stage, .tls = stage->tls};
+    const struct forward_hooks hooks = {
+        .suspect = on_suspect, .ask_heard = on_ask_heard, .data = stage, .tls = stage->tls};
 
     signal(SIGPIPE, SIG_IGN);
     stage->loop = loop_new();

@@ -32,7 +32,7 @@ struct forward_stage {
     size_t n_replicas;
     struct snapshot_master *master; /* as it was published last; NULL: none */
     int nodes[FORWARD_STAGE_NODES]; /* listening sockets */
-    int suspicions;
+    int suspicions, heard_asked;
     enum suspicion suspected; /* the last one */
     bool silent;              /* the watcher gives no sign of life any more */
 };

@@ -119,6 +119,77 @@ Test(forward_fence, held_for_nothing)
     forward_stage_close_joined(&stage, client, node);
 }
 
+/* It stood still, as all of the process did: what has come to it by now it hears only after this. */
+static void be_late(struct forward_stage *stage, int64_t by_ms)
+{
+    atomic_store(&stage->pulse.heard_boot_ms, clock_boot_ms() - by_ms);
+}
+
+static void hear(struct forward_stage *stage)
+{
+    be_late(stage, 0);
+    forwards_heard(stage->forwards);
+}
+
+Test(forward_fence, an_answer_waits_for_a_watcher_that_is_late)
+{
+    struct forward_stage stage = {0};
+    int node, client = forward_stage_open_joined(&stage, &node);
+
+    be_late(&stage, 1000);
+    forward_stage_send(client, "INCR n\r\n");
+    EXPECT_COMES(&stage, node, "INCR n\r\n");
+    cr_expect_eq(stage.heard_asked, 1, "with the command, not with its answer");
+    forward_stage_send(node, ":1\r\n");
+    forward_stage_run_for(&stage, 150);
+    cr_expect_str_eq(forward_stage_take(client), "");
+    hear(&stage);
+    cr_expect_str_eq(forward_stage_take(client), ":1\r\n", "not at once");
+    /* nor for another moment */
+    forward_stage_send(node, "+more\r\n");
+    EXPECT_COMES(&stage, client, "+more\r\n");
+    forward_stage_close_joined(&stage, client, node);
+}
+
+Test(forward_fence, what_a_late_watcher_hears_is_a_promotion)
+{
+    struct forward_stage stage = {0};
+    int node, client = forward_stage_open_joined(&stage, &node);
+
+    be_late(&stage, 1000);
+    forward_stage_send(node, ":1\r\n");
+    forward_stage_run_for(&stage, 100);
+    atomic_fetch_add(&stage.pulse.fences, 1);
+    hear(&stage);
+    cr_expect_str_eq(forward_stage_take(client), "");
+    stage.says.promoting_ms = clock_boot_ms() - 1000;
+    stage.says.fence = FENCE_PROMOTING;
+    forward_stage_publish(&stage);
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    forward_stage_close_joined(&stage, client, node);
+}
+
+Test(forward_fence, a_watcher_is_asked_before_it_is_late)
+{
+    struct forward_stage stage = {0};
+    int node, client = forward_stage_open_joined(&stage, &node);
+
+    be_late(&stage, 0);
+    stage.heard_asked = 0;
+    forward_stage_send(client, "GET k\r\n");
+    EXPECT_COMES(&stage, node, "GET k\r\n");
+    be_late(&stage, -10000);
+    forward_stage_send(node, "$-1\r\n");
+    EXPECT_COMES(&stage, client, "$-1\r\n");
+    cr_expect_eq(stage.heard_asked, 0);
+    be_late(&stage, 30);
+    forward_stage_send(client, "GET k\r\n");
+    EXPECT_COMES(&stage, node, "GET k\r\n");
+    cr_expect_eq(stage.heard_asked, 1);
+    be_late(&stage, -10000);
+    forward_stage_close_joined(&stage, client, node);
+}
+
 Test(forward_fence, a_watcher_that_gives_no_sign_of_life)
 {
     struct forward_stage stage = {0};

@@ -259,6 +259,32 @@ Test(watch_master, switches_are_counted_and_shown)
     fake_peer_free(other);
 }
 
+/* A turn that was interrupted has heard only what had come before it. */
+Test(watch_master, what_has_been_heard)
+{
+    static const struct peer_step steps[] = {FOUND, END};
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    bench.watcher->began_ms = 0;
+    (void)turn_begin(bench.watcher);
+    bench.watcher->began_ms -= 700;
+    (void)turn_begin(bench.watcher);
+    publish_turn(bench.watcher);
+    cr_expect_geq(clock_boot_ms() - bench.pulse.heard_boot_ms, 700);
+    cr_expect_lt(clock_boot_ms() - bench.pulse.heard_boot_ms, 60000);
+    /* and a promotion that is heard of next may have begun as soon as that */
+    fence_hear(&bench.master->fence_driver.guard,
+               &(struct fence_event){.signal = FENCE_SAYS_PROMOTING, .leader = "one"},
+               clock_boot_ms());
+    fence_driver_contradict(bench.master); /* shows what is there */
+    struct snapshot_master *shown = publish_show(bench.master);
+    cr_expect_eq(shown->fence, FENCE_PROMOTING);
+    cr_expect_eq(shown->promoting_ms, bench.pulse.heard_boot_ms);
+    snapshot_master_unref(shown);
+    cr_expect_eq(bench_stop(&bench), 1);
+}
+
 /* ---- what the log says ---- */
 
 static FILE *log_file;
