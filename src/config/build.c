@@ -336,8 +336,10 @@ static int check_adopt(const struct builder *builder)
     const struct watch_config *watch = &builder->out->watch;
 
     if (watch->adopt == WATCH_ADOPT_PROMOTED && !watch->verify) {
-        return options_fail(builder->error,
-                            "--adopt: \"promoted\" needs --verify on; takes announced with it off");
+        return options_fail(
+            builder->error,
+            "adopt (%.200s): \"promoted\" needs --verify on; takes announced with it off",
+            settings_winner(builder->settings, OPTION_ID_ADOPT, NULL)->where);
     }
     return 0;
 }

@@ -187,8 +187,13 @@ Test(options, print_config_tells_values_and_origins_and_masks_secrets)
 {
     options_set_variable(A("BELLWETHER_REDIS_PASSWORD=hunter2"));
     options_set_variable(A("BELLWETHER_WORKERS=3"));
-    options_write_file("poll-interval = 2s\n[master cache]\nredis-username = app\n");
+    options_write_file("poll-interval = 2s\nlisten = unix:/a\nlisten = unix:/b\n"
+                       "[master cache]\nredis-username = app\n");
     RUN(A("--config"), path, A("--sentinel=a:1,b:2"), A("--print-config"));
+    char listens[256];
+    snprintf(listens, sizeof(listens), "listen = unix:/a  ; %s:2\nlisten = unix:/b  ; %s:3\n", path,
+             path);
+    cr_expect_not_null(strstr(said, listens), "each with its line");
     cr_expect_eq(outcome, OPTIONS_EXIT);
     cr_expect_eq(exit_code, 0, "%s", failed);
     cr_expect_not_null(
