@@ -124,8 +124,8 @@ static void note_unused(const struct builder *builder, bool any, bool asks)
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         if (file_of(builder, ids[i]) && (ids[i] == OPTION_ID_HTTP_CLIENT_CA ? !asks : !any)) {
             options_note(builder->out, LOG_LEVEL_WARN,
-                         "a certificate that nobody uses (listen = ...,tls)", "given",
-                         winner(builder, ids[i])->where);
+                         "a certificate that nobody uses (listen = ...,tls or forward = ...,tls)",
+                         "given", winner(builder, ids[i])->where);
         }
     }
 }
