@@ -79,6 +79,12 @@ free_port() {
     used_ports+="$port "
 }
 
+# Set `port` to the usual one where nobody listens there, else to any.
+usual_port() {
+    port=$1
+    ! is_busy "$port" || free_port
+}
+
 # start NAME COMMAND...: in the background, its output in a log of that name; sets `pid`.
 start() {
     local name=$1
@@ -112,6 +118,7 @@ make_certificates() (
         -extfile <(printf '%s\n' authorityKeyIdentifier=keyid subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1)
 ) >"$folder/openssl.log" 2>&1
 
+echo "demo: starting a Redis master, two replicas, three Sentinels and bellwether"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/bellwether-demo.XXXXXX") || fail "no temporary folder"
 free_port
 master_port=$port
@@ -173,11 +180,10 @@ for port in "${sentinel_ports[@]}"; do
     until_true "the Sentinel on port $port" "$sentinel_pid" "$folder/sentinel-$port.log" sentinel_knows_all "$port"
 done
 
-http_port=8380
-if is_busy $http_port; then
-    free_port
-    http_port=$port
-fi
+usual_port 8380
+http_port=$port
+usual_port 6379
+forward_port=$port
 sentinel_options=()
 for port in "${sentinel_ports[@]}"; do
     sentinel_options+=(--sentinel "127.0.0.1:$port")
@@ -190,8 +196,6 @@ if [ -n "${TLS:-}" ]; then
     curl="curl --cacert $folder/ca.crt"
     listen+=,tls
 fi
-free_port
-forward_port=$port
 start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tls_options[@]}" --redis-api loopback \
     --forward "127.0.0.1:$forward_port"
 bellwether_pid=$pid

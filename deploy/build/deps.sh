@@ -267,6 +267,7 @@ download_source() (
 fetch_source() {
     local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version newest='' why dsc
     ceiling=$((${floor%%.*} + 1))
+    echo "deps: fetching the source of $package >= $floor" >&2
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: $package >= $floor; there is no apt-get here; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
     read -r mirror label <<<"$(find_archive)"

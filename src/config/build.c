@@ -240,29 +240,27 @@ static const struct option_section *own_section(const struct settings *settings,
     return NULL;
 }
 
-/* Which masters the global Sentinels are asked for: those named for them, or all when none is. */
+/*
+ * Which masters the global Sentinels are asked for: those named for them, or all when none is. A
+ * section says what differs for its master; it does not keep the others from being watched.
+ */
 static void name_global_masters(const struct builder *builder)
 {
     const struct settings *settings = builder->settings;
     const struct setting *named = settings_winner(settings, OPTION_ID_MASTER, NULL);
     struct watch_deployment *global = &builder->out->watch.deployments[0];
-    bool any_named = named != NULL;
 
+    global->all_masters = !named && global->n_seeds > 0;
     for (size_t i = 0; named && i < named->n_items; i++) {
         if (!own_section(settings, named->items[i])) {
             add_master(global, named->items[i]);
         }
     }
-    for (size_t i = 0; i < settings->n_sections; i++) {
-        const struct option_section *section = &settings->sections[i];
-
-        if (!has_own_sentinels(settings, section)) {
-            add_master(global, section->master);
+    for (size_t i = 0; !global->all_masters && i < settings->n_sections; i++) {
+        if (!has_own_sentinels(settings, &settings->sections[i])) {
+            add_master(global, settings->sections[i].master);
         }
-        /* a section with only other credentials for the same Sentinels names a master of theirs */
-        any_named = any_named || !section->settings[OPTION_ID_SENTINEL].where;
     }
-    global->all_masters = !any_named && global->n_seeds > 0;
 }
 
 static int build_deployments(const struct builder *builder)
@@ -338,8 +336,10 @@ static int check_adopt(const struct builder *builder)
     const struct watch_config *watch = &builder->out->watch;
 
     if (watch->adopt == WATCH_ADOPT_PROMOTED && !watch->verify) {
-        return options_fail(builder->error,
-                            "--adopt: \"promoted\" needs --verify on; takes announced with it off");
+        return options_fail(
+            builder->error,
+            "adopt (%.200s): \"promoted\" needs --verify on; takes announced with it off",
+            settings_winner(builder->settings, OPTION_ID_ADOPT, NULL)->where);
     }
     return 0;
 }

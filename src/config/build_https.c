@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "bellwether/base/error.h"
+#include "build_places.h"
 #include "http/server/server_tls.h"
 
 static const struct setting *winner(const struct builder *builder, int id)
@@ -21,62 +22,63 @@ static const char *file_of(const struct builder *builder, int id)
 
 /* What may have TLS: a listener, or a forward. */
 struct secured {
-    const char *option;
+    enum option_id id;
+    size_t item; /* which of that option's */
     bool is_probe;
     struct listen_place *place;
 };
 
 /* Whoever may come asks for no certificate of a kubelet, which has none. */
-static int build_client_ca(const struct secured *secured, bool given, struct options_error *error)
+static int build_client_ca(const struct builder *builder, const struct secured *secured,
+                           const char *given)
 {
+    const bool has_ca = file_of(builder, OPTION_ID_HTTP_CLIENT_CA) != NULL;
     struct listen_place *place = secured->place;
-    char text[ADDRESS_TEXT_SIZE];
 
     if (!place->client_ca_given) {
         place->client_ca =
-            given && place->tls && !secured->is_probe ? CLIENT_CA_REQUIRED : CLIENT_CA_OFF;
+            has_ca && place->tls && !secured->is_probe ? CLIENT_CA_REQUIRED : CLIENT_CA_OFF;
         return 0;
     }
     if (!place->tls) {
-        return options_fail(error, "%s %.200s: client-ca without tls; takes ,tls with it",
-                            secured->option, listen_place_text(place, text));
+        return options_fail(builder->error, "%s: client-ca without tls; takes ,tls with it", given);
     }
     if (place->client_ca == CLIENT_CA_OFF) {
         return 0;
     }
     if (secured->is_probe) {
         return options_fail(
-            error,
-            "%s %.200s: probes show no certificate; takes client-ca with scope=all|discovery",
-            secured->option, listen_place_text(place, text));
+            builder->error,
+            "%s: probes show no certificate; takes client-ca with scope=all|discovery", given);
     }
-    return given ? 0
-                 : options_fail(error,
-                                "%s %.200s: client-ca without anything to check against; takes "
-                                "--http-client-ca with it",
-                                secured->option, listen_place_text(place, text));
+    return has_ca ? 0
+                  : options_fail(builder->error,
+                                 "%s: client-ca without anything to check against; takes "
+                                 "--http-client-ca with it",
+                                 given);
 }
 
 static int build_secured(const struct builder *builder, const struct secured *secured)
 {
     const struct listen_place *place = secured->place;
-    char text[ADDRESS_TEXT_SIZE];
+    char given[OPTIONS_PLACE_TEXT_SIZE];
 
+    (void)options_place_given(builder->settings, (int)secured->id, secured->item, place, given);
     if (place->tls && place->unix_path) {
         return options_fail(builder->error,
-                            "%s unix:%.200s,tls: a socket has no TLS, for what it carries stays on "
-                            "this host; takes it without ,tls",
-                            secured->option, place->unix_path);
+                            "%s,tls: a socket has no TLS, for what it carries stays on this host; "
+                            "takes it without ,tls",
+                            given);
     }
-    if (build_client_ca(secured, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) != 0) {
+    if (build_client_ca(builder, secured, given) != 0) {
         return -BW_EINVAL;
     }
     if (place->tls &&
         (!file_of(builder, OPTION_ID_HTTP_CERT) || !file_of(builder, OPTION_ID_HTTP_KEY))) {
         return options_fail(builder->error,
-                            "%s %.200s: tls without a certificate; takes --http-cert and "
-                            "--http-key with it",
-                            secured->option, listen_place_text(place, text));
+                            "%s: tls without a certificate; takes --http-cert and --http-key with "
+                            "it",
+                            given);
     }
     return 0;
 }
@@ -122,8 +124,8 @@ static void note_unused(const struct builder *builder, bool any, bool asks)
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         if (file_of(builder, ids[i]) && (ids[i] == OPTION_ID_HTTP_CLIENT_CA ? !asks : !any)) {
             options_note(builder->out, LOG_LEVEL_WARN,
-                         "a certificate that nobody uses (listen = ...,tls)", "given",
-                         winner(builder, ids[i])->where);
+                         "a certificate that nobody uses (listen = ...,tls or forward = ...,tls)",
+                         "given", winner(builder, ids[i])->where);
         }
     }
 }
@@ -148,11 +150,13 @@ static void note_plain_tokens(struct options *out)
 static struct secured secured_at(struct options *out, size_t i)
 {
     if (i < out->n_listens) {
-        return (struct secured){.option = "--listen",
+        return (struct secured){.id = OPTION_ID_LISTEN,
+                                .item = i,
                                 .is_probe = out->listens[i].scope == HTTP_SCOPE_PROBE,
                                 .place = &out->listens[i].place};
     }
-    return (struct secured){.option = "--forward",
+    return (struct secured){.id = OPTION_ID_FORWARD,
+                            .item = i - out->n_listens,
                             .place = &out->forwards[i - out->n_listens].place};
 }
 

@@ -4,6 +4,7 @@
  */
 #include "build_places.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,24 @@
 #include "bellwether/base/memory.h"
 
 /* ---- both ---- */
+
+const char *options_place_given(const struct settings *settings, int id, size_t item,
+                                const struct listen_place *place, char *out)
+{
+    enum option_source source;
+    const struct setting *setting = settings_winner(settings, id, &source);
+    const char *name = option_table[id].name, *scheme = place->unix_path ? "unix:" : "";
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (!setting || source == SOURCE_FLAG) {
+        (void)snprintf(out, OPTIONS_PLACE_TEXT_SIZE, "--%s %s%.200s", name, scheme,
+                       listen_place_text(place, text));
+    } else {
+        (void)snprintf(out, OPTIONS_PLACE_TEXT_SIZE, "%s (%.220s): %s%.200s", name,
+                       setting->wheres[item], scheme, listen_place_text(place, text));
+    }
+    return out;
+}
 
 static bool is_taken(const struct options *out, const struct listen_place *place)
 {
@@ -26,20 +45,18 @@ static bool is_taken(const struct options *out, const struct listen_place *place
 }
 
 /* @param out  set on success; it is the caller's to release. */
-static int read_place(const struct builder *builder, int id, const char *text,
+static int read_place(const struct builder *builder, int id, size_t item, const char *text,
                       struct option_value *out)
 {
     const struct option_entry *entry = &option_table[id];
-    char words[OPTIONS_ERROR_SIZE - 300], place[ADDRESS_TEXT_SIZE];
+    char words[OPTIONS_ERROR_SIZE - 300], given[OPTIONS_PLACE_TEXT_SIZE];
 
     if (option_read_value(entry, text, out, words, sizeof(words)) != 0) {
         return options_fail(builder->error, "--%s: %s", entry->name, words);
     }
     if (is_taken(builder->out, &out->place)) {
-        (void)options_fail(builder->error,
-                           "--%s: \"%s%.200s\" names a place that is listened on already",
-                           entry->name, out->place.unix_path ? "unix:" : "",
-                           listen_place_text(&out->place, place));
+        (void)options_fail(builder->error, "%s: a place that is listened on already",
+                           options_place_given(builder->settings, id, item, &out->place, given));
         option_value_release(out);
         return -BW_EINVAL;
     }
@@ -48,12 +65,12 @@ static int read_place(const struct builder *builder, int id, const char *text,
 
 /* ---- listeners ---- */
 
-static int add_listen(const struct builder *builder, const char *text)
+static int add_listen(const struct builder *builder, size_t item, const char *text)
 {
     struct options *out = builder->out;
     struct option_value value;
 
-    if (read_place(builder, OPTION_ID_LISTEN, text, &value) != 0) {
+    if (read_place(builder, OPTION_ID_LISTEN, item, text, &value) != 0) {
         return -BW_EINVAL;
     }
     *MEM_APPEND(out->listens, out->n_listens) =
@@ -66,10 +83,10 @@ int options_build_listens(const struct builder *builder)
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
 
     if (!setting) {
-        return add_listen(builder, option_table[OPTION_ID_LISTEN].fallback);
+        return add_listen(builder, 0, option_table[OPTION_ID_LISTEN].fallback);
     }
     for (size_t i = 0; i < setting->n_items; i++) {
-        if (add_listen(builder, setting->items[i]) != 0) {
+        if (add_listen(builder, i, setting->items[i]) != 0) {
             return -BW_EINVAL;
         }
     }
@@ -79,54 +96,54 @@ int options_build_listens(const struct builder *builder)
 /* ---- forwards ---- */
 
 /* A name may mean another address tomorrow, so only literals are loopback. */
-static int check_auth(const struct builder *builder, const struct forward_listen *forward)
+static int check_auth(const struct builder *builder, const struct forward_listen *forward,
+                      const char *given)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
     if (forward->auth && !forward->place.unix_path &&
         !address_is_loopback(&forward->place.address)) {
         return options_fail(builder->error,
-                            "--forward %.200s: auth where others may reach it; takes auth on "
-                            "127.0.0.1, [::1] or a Unix socket",
-                            listen_place_text(&forward->place, text));
+                            "%s: auth where others may reach it; takes auth on 127.0.0.1, [::1] or "
+                            "a Unix socket",
+                            given);
     }
     if (forward->auth &&
         !setting_item(settings_winner(builder->settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL)) &&
         !setting_item(settings_winner(builder->settings, OPTION_ID_REDIS_PASSWORD, NULL)) &&
         builder->out->watch.n_overrides == 0) {
-        return options_fail(
-            builder->error,
-            "--forward %.200s: auth without a password; takes --redis-password-file "
-            "or BELLWETHER_REDIS_PASSWORD with it",
-            listen_place_text(&forward->place, text));
+        return options_fail(builder->error,
+                            "%s: auth without a password; takes --redis-password-file or "
+                            "BELLWETHER_REDIS_PASSWORD with it",
+                            given);
     }
     return 0;
 }
 
-static int check_forward(const struct builder *builder, const struct forward_listen *forward)
+static int check_forward(const struct builder *builder, const struct forward_listen *forward,
+                         size_t item)
 {
-    char text[ADDRESS_TEXT_SIZE];
+    char given[OPTIONS_PLACE_TEXT_SIZE];
 
+    (void)options_place_given(builder->settings, OPTION_ID_FORWARD, item, &forward->place, given);
     if (forward->master && !options_is_watched(&builder->out->watch, forward->master)) {
         return options_fail(builder->error,
-                            "--forward %.200s: \"%.200s\" is not watched; takes name= with one of "
-                            "the masters named",
-                            listen_place_text(&forward->place, text), forward->master);
+                            "%s: \"%.200s\" is not watched; takes name= with one of the masters "
+                            "named",
+                            given, forward->master);
     }
-    return check_auth(builder, forward);
+    return check_auth(builder, forward, given);
 }
 
-static int add_forward(const struct builder *builder, const char *text)
+static int add_forward(const struct builder *builder, size_t item, const char *text)
 {
     struct options *out = builder->out;
     struct option_value value;
 
-    if (read_place(builder, OPTION_ID_FORWARD, text, &value) != 0) {
+    if (read_place(builder, OPTION_ID_FORWARD, item, text, &value) != 0) {
         return -BW_EINVAL;
     }
     *MEM_APPEND(out->forwards, out->n_forwards) = (struct forward_listen){
         .place = value.place, .to = value.to, .master = value.master, .auth = value.auth};
-    return check_forward(builder, &out->forwards[out->n_forwards - 1]);
+    return check_forward(builder, &out->forwards[out->n_forwards - 1], item);
 }
 
 int options_build_forwards(const struct builder *builder)
@@ -134,7 +151,7 @@ int options_build_forwards(const struct builder *builder)
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_FORWARD, NULL);
 
     for (size_t i = 0; setting && i < setting->n_items; i++) {
-        if (add_forward(builder, setting->items[i]) != 0) {
+        if (add_forward(builder, i, setting->items[i]) != 0) {
             return -BW_EINVAL;
         }
     }

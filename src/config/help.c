@@ -214,7 +214,7 @@ static void print_setting(FILE *to, const struct option_entry *entry, const stru
         return;
     }
     for (size_t i = 0; i < setting->n_items; i++) {
-        (void)fprintf(to, "%s = %s  ; %s\n", entry->name, setting->items[i], setting->where);
+        (void)fprintf(to, "%s = %s  ; %s\n", entry->name, setting->items[i], setting->wheres[i]);
     }
     if (setting->n_items == 0) {
         (void)fprintf(to, "%s =  ; %s\n", entry->name, setting->where);

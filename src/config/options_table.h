@@ -194,7 +194,7 @@ X(PROBE, "probe", TEXT, FLAG_ONLY, NOWHERE, NULL, 0, 0, NULL, "URL", PROBING, \
 X(PROBE_TIMEOUT, "probe-timeout", DURATION, FLAG_ONLY, AT(probe_timeout_ms), "2s", 10, 10 * MINUTE_MS, NULL, "TIME", PROBING, \
   "How long that may take in all. A kubelet gives an exec probe 1s, unless it is told timeoutSeconds.") \
 X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIGURING, \
-  "An INI file: `name = value` lines, sections [bellwether] and [master NAME].")
+  "An INI file: `name = value` lines, sections [bellwether] and [master NAME] (what differs for that one; the others are watched all the same).")
 
 #define OPTION_GROUPS(X) \
 X(FINDING, "Finding the master") \

@@ -15,9 +15,11 @@ static void drop_items(struct setting *setting)
     for (size_t i = 0; i < setting->n_items; i++) {
         explicit_bzero(setting->items[i], strlen(setting->items[i])); /* it may be a secret */
         free(setting->items[i]);
+        free(setting->wheres[i]);
     }
     free(setting->items);
-    setting->items = NULL;
+    free(setting->wheres);
+    setting->items = setting->wheres = NULL;
     setting->n_items = 0;
 }
 
@@ -72,6 +74,10 @@ int setting_add(struct setting *setting, const struct option_entry *entry, const
     }
     free(setting->where);
     setting->where = mem_strdup(where);
+    setting->wheres = mem_resize(setting->wheres, setting->n_items, sizeof(*setting->wheres));
+    for (size_t i = first; i < setting->n_items; i++) {
+        setting->wheres[i] = mem_strdup(where);
+    }
     for (size_t i = first; i < setting->n_items; i++) {
         if (option_read_value(entry, setting->items[i], NULL, words, sizeof(words)) != 0) {
             if (strncmp(where, "--", 2) == 0) {

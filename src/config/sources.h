@@ -13,7 +13,8 @@ enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_FLA
 
 /* What one source says of one option. Not given: `where` is NULL. */
 struct setting {
-    char **items; /* more than one only for lists; none: given as empty */
+    char **items;  /* more than one only for lists; none: given as empty */
+    char **wheres; /* of each item, as below: lines of a file have places of their own */
     size_t n_items;
     char *where; /* "--poll-interval", "BELLWETHER_POLL_INTERVAL", "/etc/bellwether.ini:12" */
 };

@@ -118,6 +118,33 @@ static bool deployment_watches(const struct deployment *deployment, const char *
     return master && master->deployment == deployment;
 }
 
+/*
+ * A section's master that is not watched once most Sentinels have listed theirs: its name may be a
+ * slip. Said once.
+ */
+static void deployment_warn_sections(struct deployment *deployment)
+{
+    const struct watch_config *config = deployment->watcher->config;
+    size_t heard = 0, total = 0;
+
+    LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->state != SENTINEL_NODE_SPARE) {
+            total++;
+            heard += sentinel->names != NULL;
+        }
+    }
+    if (deployment->logged_sections || 2 * heard <= total) {
+        return;
+    }
+    deployment->logged_sections = true;
+    for (size_t i = 0; i < config->n_overrides; i++) {
+        if (!watcher_find_master(deployment->watcher, config->overrides[i].master)) {
+            log_warn("a section for a master that no Sentinel knows",
+                     LOG_STR("master", config->overrides[i].master));
+        }
+    }
+}
+
 /* Where a Sentinel names too many masters, those that are watched stay. */
 void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
                            size_t n)
@@ -151,4 +178,5 @@ void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel
     }
     deployment_drop_names(sentinel->deployment);
     deployment_add_names(sentinel->deployment);
+    deployment_warn_sections(sentinel->deployment);
 }

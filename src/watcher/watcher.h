@@ -87,7 +87,8 @@ struct deployment {
     size_t n_sentinels;
     struct list masters; /* struct master, by name */
     bool review_wanted, relink_wanted;
-    bool logged_full; /* that it has more masters than are taken in */
+    bool logged_full;     /* that it has more masters than are taken in */
+    bool logged_sections; /* which sections' masters it does not have */
 };
 
 /* What one Sentinel says about one master. */

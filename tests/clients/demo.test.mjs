@@ -1,6 +1,7 @@
 // make demo: each line that it prints to be run is run, in its order, as it stands there; then it ends, and nothing is left behind.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -15,12 +16,23 @@ async function sh(command, options) {
   return { status, text: stdout, all: stdout + stderr };
 }
 
+// Whether nobody listens there.
+const isFree = (port) => new Promise((resolve) => {
+  const socket = connect({ port, host: "127.0.0.1" }, () => {
+    socket.destroy();
+    resolve(false);
+  });
+  socket.once("error", () => resolve(true));
+});
+
 for (const tls of [false, true]) {
   const name = tls ? "the demo over TLS" : "the demo";
   test(name, { skip: missing.length > 0 && `${missing} is missing`, timeout: patient(420000) }, async (t) => {
     const folder = makeFolder(t);
     const home = join(folder, "tmp");
     mkdirSync(home);
+    const usual = [8380, 6379]; // of HTTP and of the forward
+    const free = await Promise.all(usual.map(isFree));
     const demo = start(t, folder, "demo", [join(top, "deploy/demo.sh"), binary], { TMPDIR: home, TLS: tls ? "1" : "" });
     atEnd(t, () => demo.stop("SIGTERM")); // it stops its servers, however this ends
     const says = async (what, boundMs) => until(`the demo says ${what}`, boundMs, () => {
@@ -28,9 +40,14 @@ for (const tls of [false, true]) {
       return what.exec(demo.log());
     });
     await says(/^Ctrl-C ends it all/m, 90000);
+    assert.match(demo.log(), /^demo: starting /, "the first line comes before anything that takes time");
     const lines = [...demo.log().matchAll(/^ {2}(\S.*)$/gm)].map(([, line]) => line).filter((line) => !/^(Sentinels|Redis) {2}/.test(line));
     const [curl] = /^curl( --cacert \S+)?/.exec(lines[0]);
     const [base] = /https?:[^/]*\/\/[\d.:]+/.exec(lines[0]);
+    const [, forward] = /^redis-cli -p (\d+) SET /m.exec(lines.join("\n"));
+    for (const [index, port] of [Number(new URL(base).port), Number(forward)].entries()) {
+      assert.ok(port === usual[index] || !free[index] || !(await isFree(usual[index])), `${port}, and ${usual[index]} is free`);
+    }
     assert.equal(base.startsWith("https:"), tls);
     const masterNow = async () => (await sh(`${curl} -s '${base}/master?format=text'`)).text.trim();
     const [, port, pid] = /^ {2}Redis +(\d+) \(master, pid (\d+)\)/m.exec(demo.log());

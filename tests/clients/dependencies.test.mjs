@@ -67,6 +67,7 @@ test("libraries from source packages", { skip: lacking.length > 0 && `missing: $
     const machine = makeMachine(t);
     const { status, stderr } = await machine.deps("build", { ARCHIVE: ubuntu, SUITE: "resolute", VERSION: "1.2.0-6" });
     assert.equal(status, 0, stderr);
+    assert.match(stderr, /^deps: fetching the source of hiredis >= 1\.2\.0\n/, "it says at once what takes long");
     assert.deepEqual(machine.asked(), ["deb-src http://mirror.example/ubuntu resolute main universe"]);
     assert.ok(existsSync(join(machine.folder, "build/deps/lib/libhiredis.a")));
     assert.match(readFileSync(join(machine.folder, "build/deps.mk"), "utf8"), /^DEPS_LIBS := .*-lhiredis/m);

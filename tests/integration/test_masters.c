@@ -172,6 +172,29 @@ SCENE(integration_masters, own_sentinels_for_a_master_in_the_file)
     WAIT_UNTIL(4000, says_master_at(daemon, "/masters/elsewhere", &other->nodes[0]));
 }
 
+SCENE(integration_masters, a_section_leaves_the_others_watched)
+{
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "hunter2"});
+    struct server *second = add_second(cluster);
+    const char *config = text("%s/bellwether.ini", scene_folder());
+    const char *password = text("%s/password", scene_folder());
+
+    file_write(password, "hunter2\n");
+    file_write(config, text("sentinel = %s\nredis-password-file = %s\n"
+                            "[master second]\nredis-username = default\n"
+                            "[master secnod]\nredis-username = default\n",
+                            cluster->sentinels[0].address, password));
+    const struct daemon *daemon = daemon_start(NULL, "--config", config, NULL);
+    WAIT_UNTIL(8000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]) &&
+                         says_master_at(daemon, "/masters/second", second));
+    const struct http_answer *all = daemon_get(daemon, "/masters");
+    cr_assert_eq(json_array_size(http_value(all, "masters")), 2, "%s", http_text(all));
+    cr_assert_eq(status_of(daemon, "/master"), 409, "a section makes no default");
+    WAIT_UNTIL(4000, count_in(daemon_log(daemon), "a section for a master that no Sentinel") == 1);
+    cr_assert_not_null(strstr(daemon_log(daemon), "master=secnod"), "%s", daemon_log(daemon));
+}
+
 /* @return how many questions a second it is asked, over that time. */
 static double questions_per_second(struct fake *sentinel, int64_t span_ms)
 {

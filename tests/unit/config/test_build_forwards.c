@@ -183,15 +183,15 @@ Test(options_forwards, words_of_the_other_option)
 Test(options_forwards, one_place_once)
 {
     TRY(A("--forward=127.0.0.1:6379"), A("--forward=127.0.0.1:6379,to=replica"));
-    options_expect_refused("--forward", "\"127.0.0.1:6379\"", "listened on already", NULL);
+    options_expect_refused("--forward 127.0.0.1:6379: ", "listened on already", NULL);
     TRY(A("--forward=127.0.0.1:8380"), A("--listen=127.0.0.1:8380"));
-    options_expect_refused("--forward", "\"127.0.0.1:8380\"", "listened on already", NULL);
+    options_expect_refused("--forward 127.0.0.1:8380: ", "listened on already", NULL);
     TRY(A("--forward=unix:/s"), A("--listen=unix:/s,127.0.0.1:1"));
-    options_expect_refused("--forward", "\"unix:/s\"", "listened on already", NULL);
+    options_expect_refused("--forward unix:/s: ", "listened on already", NULL);
     TRY(A("--forward=[::1]:1,[0:0::1]:1"));
-    options_expect_refused("--forward", "\"[::1]:1\"", "listened on already", NULL);
+    options_expect_refused("--forward [::1]:1: ", "listened on already", NULL);
     TRY(A("--listen=127.0.0.1:1"), A("--listen=127.0.0.1:1,scope=probe"));
-    options_expect_refused("--listen: \"127.0.0.1:1\"", "listened on already", NULL);
+    options_expect_refused("--listen 127.0.0.1:1: ", "listened on already", NULL);
     TRY(A("--forward=127.0.0.1:0,127.0.0.1:0")); /* any two free ones */
     options_expect_run();
 }
@@ -201,7 +201,7 @@ Test(options_forwards, a_master_that_is_not_watched)
     TRY(A("--forward=127.0.0.1:1,name=b"), A("--master=a"));
     options_expect_refused("--forward 127.0.0.1:1", "\"b\" is not watched", "takes name=", NULL);
     TRY(A("--forward=unix:/s,name=b"), A("--master=a"));
-    options_expect_refused("--forward /s", "\"b\" is not watched", NULL);
+    options_expect_refused("--forward unix:/s", "\"b\" is not watched", NULL);
     TRY(A("--forward=127.0.0.1:1,name=b")); /* all that the Sentinels know are */
     options_expect_run();
 }
@@ -222,6 +222,35 @@ Test(options_forwards, logged_in)
     TRY(A("--forward=127.0.0.1:1,auth"));
     options_expect_refused("--forward 127.0.0.1:1", "auth without a password",
                            "takes --redis-password-file", NULL);
+}
+
+/* Which line of the file, where the option has several. */
+Test(options_forwards, where_a_wrong_one_was_given)
+{
+    static const struct {
+        const char *file, *words, *what;
+    } cases[] = {
+        {"forward = 127.0.0.1:1,auth\n", ":2): 127.0.0.1:1: ", "auth without a password"},
+        {"forward = 127.0.0.1:1,tls\n", ":2): 127.0.0.1:1: ", "tls without a certificate"},
+        {"forward = 127.0.0.1:1,name=b\nmaster = a\n", ":2): 127.0.0.1:1: ", "not watched"},
+        {"forward = unix:/s\nforward = unix:/s\n", ":3): unix:/s: ", "listened on already"},
+        {"forward = 127.0.0.1:1 127.0.0.1:2\nforward = 0.0.0.0:3,auth\nforward = 127.0.0.1:4\n",
+         ":3): 0.0.0.0:3: ", "others may reach it"},
+        {"forward = unix:/s,tls\n", ":2): unix:/s,tls: ", "has no TLS"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char file[256];
+
+        (void)snprintf(file, sizeof(file), "sentinel = a:1\n%s", cases[i].file);
+        options_run_file(file);
+        options_expect_refused("forward (/", cases[i].words, cases[i].what, NULL);
+    }
+    options_run_file("sentinel = a:1\nlisten = 127.0.0.1:1\nlisten = 127.0.0.1:2,tls\n");
+    options_expect_refused("listen (/", ":3): 127.0.0.1:2: tls without a certificate", NULL);
+    options_set_variable(A("BELLWETHER_FORWARD=127.0.0.1:1,auth"));
+    TRY(A("--master=a"));
+    options_expect_refused("forward (BELLWETHER_FORWARD): 127.0.0.1:1: auth without", NULL);
 }
 
 Test(options_forwards, how_many)

@@ -187,7 +187,8 @@ Test(options_https, what_is_of_no_use)
     TRY(PAIR, A("--http-client-ca"), ca);
     options_expect_run();
     cr_expect_null(options.tls, "nobody looks at them");
-    cr_expect(notes("a certificate that nobody uses", "--http-cert"));
+    cr_expect(notes("a certificate that nobody uses (listen = ...,tls or forward = ...,tls)",
+                    "--http-cert"));
     cr_expect(notes("a certificate that nobody uses", "--http-key"));
     cr_expect(notes("a certificate that nobody uses", "--http-client-ca"));
 }

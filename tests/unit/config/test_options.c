@@ -327,7 +327,9 @@ Test(options, adopting_needs_verification)
     RUN(A("--sentinel=a:1"), A("--adopt=promoted"), A("--verify=off"));
     cr_expect_eq(outcome, OPTIONS_EXIT);
     cr_expect_eq(exit_code, 2);
-    cr_expect(strstr(failed, "--adopt: \"promoted\" needs --verify on"), "%s", failed);
+    cr_expect(strstr(failed, "adopt (--adopt): \"promoted\" needs --verify on"), "%s", failed);
+    options_run_file("sentinel = a:1\nadopt = promoted\nverify = off\n");
+    options_expect_refused("adopt (/", ":2): \"promoted\" needs --verify on", NULL);
 }
 
 Test(options, adopting)

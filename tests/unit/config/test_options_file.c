@@ -89,19 +89,20 @@ Test(options, files_that_cannot_be_read)
     options_expect_refused("sentinel-password-file", "/tmp", NULL);
 }
 
-Test(options, sections_name_masters_and_differ_in_credentials)
+Test(options, sections_differ_in_credentials_beside_named_masters)
 {
     options_set_variable(A("BELLWETHER_REDIS_PASSWORD=global"));
     options_run_file(
-        "sentinel = a:1\nredis-username = everyone\n"
+        "sentinel = a:1\nredis-username = everyone\nmaster = one\n"
         "[master cache]\nredis-username = app\n"
         "[master a-very-long-name-of-more-than-fifty-characters-as-charts-make-them]\n");
     options_expect_run();
     const struct watch_config *watch = &options.watch;
     cr_assert_eq(watch->n_deployments, 1);
     cr_expect_not(watch->deployments[0].all_masters);
-    cr_assert_eq(watch->deployments[0].n_masters, 2);
-    cr_expect_str_eq(watch->deployments[0].masters[1],
+    cr_assert_eq(watch->deployments[0].n_masters, 3);
+    cr_expect_str_eq(watch->deployments[0].masters[0], "one");
+    cr_expect_str_eq(watch->deployments[0].masters[2],
                      "a-very-long-name-of-more-than-fifty-characters-as-charts-make-them");
     cr_assert_eq(watch->n_overrides, 1);
     cr_expect_str_eq(watch->overrides[0].master, "cache");
@@ -143,14 +144,24 @@ Test(options, sentinels_only_in_sections)
     options_expect_refused("cache", NULL);
 }
 
-Test(options, global_sentinels_beside_a_section_with_its_own_are_asked_for_all)
+Test(options, a_section_does_not_keep_other_masters_from_being_watched)
 {
-    options_run_file("sentinel = a:1\n[master cache]\nsentinel = b:1\n");
+    static const char *const sections[] = {"redis-username = x", "sentinel = b:1",
+                                           "sentinel-username = x"};
+
+    for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
+        char text[128];
+
+        snprintf(text, sizeof(text), "sentinel = a:1\n[master cache]\n%s\n", sections[i]);
+        options_run_file(text);
+        options_expect_run();
+        cr_expect(options.watch.deployments[0].all_masters, "%s", sections[i]);
+        cr_expect_eq(options.watch.deployments[0].n_masters, 0, "nor names it one: %s",
+                     sections[i]);
+    }
+    options_run_file("sentinel = a:1\nmaster = one\n[master cache]\nredis-username = x\n");
     options_expect_run();
-    cr_expect(options.watch.deployments[0].all_masters);
-    options_run_file("sentinel = a:1\n[master cache]\nsentinel-username = x\n");
-    options_expect_run();
-    cr_expect_not(options.watch.deployments[0].all_masters, "the section names a master of theirs");
+    cr_expect_not(options.watch.deployments[0].all_masters);
 }
 
 Test(options, password_files_and_the_environment)
@@ -176,8 +187,13 @@ Test(options, print_config_tells_values_and_origins_and_masks_secrets)
 {
     options_set_variable(A("BELLWETHER_REDIS_PASSWORD=hunter2"));
     options_set_variable(A("BELLWETHER_WORKERS=3"));
-    options_write_file("poll-interval = 2s\n[master cache]\nredis-username = app\n");
+    options_write_file("poll-interval = 2s\nlisten = unix:/a\nlisten = unix:/b\n"
+                       "[master cache]\nredis-username = app\n");
     RUN(A("--config"), path, A("--sentinel=a:1,b:2"), A("--print-config"));
+    char listens[256];
+    snprintf(listens, sizeof(listens), "listen = unix:/a  ; %s:2\nlisten = unix:/b  ; %s:3\n", path,
+             path);
+    cr_expect_not_null(strstr(said, listens), "each with its line");
     cr_expect_eq(outcome, OPTIONS_EXIT);
     cr_expect_eq(exit_code, 0, "%s", failed);
     cr_expect_not_null(
