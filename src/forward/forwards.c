@@ -1,5 +1,5 @@
 /*
- * A worker's forwards: who is accepted, what snapshots mean for those who are, and the timer that
+ * A worker's forwards: accepting, what snapshots mean for those who are, and the timer that
  * looks after all that wait for something which no event tells of.
  */
 #include <errno.h>
@@ -20,19 +20,6 @@ enum { FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64 };
 
 /* ---- accepting ---- */
 
-static void welcome(struct door *door, int fd)
-{
-    struct forwards *forwards = door->all;
-
-    if (forward_take_place(forwards->shared)) {
-        link_begin(door, fd);
-        return;
-    }
-    forward_complain(forwards->shared, METRIC_FORWARD_END_LIMIT,
-                     "there are as many connections as may be (option max-forwards)");
-    link_refuse(door, fd);
-}
-
 static void on_clients(void *data, int events)
 {
     struct door *door = data;
@@ -42,7 +29,7 @@ static void on_clients(void *data, int events)
         int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), error;
 
         if (fd >= 0) {
-            welcome(door, fd);
+            link_begin(door, fd);
             continue;
         }
         error = errno;
@@ -103,11 +90,22 @@ static void review(struct door *door, int64_t now_ms, bool joined)
     }
 }
 
+static void review_handshakes(struct forwards *forwards, int64_t now_ms)
+{
+    LIST_EACH_MAY_LEAVE(struct link, link, &forwards->shaking, of_state) {
+        link_review(link, now_ms);
+    }
+    if (forwards->shaking.first) {
+        forwards_arm(forwards);
+    }
+}
+
 static void look(void *data)
 {
     struct forwards *forwards = data;
     int64_t now_ms = clock_boot_ms();
 
+    review_handshakes(forwards, now_ms);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
         bool joined = door->holds || door->n_half > 0 || forwards->draining;
@@ -323,6 +321,7 @@ void forwards_drain(struct forwards *forwards)
         return;
     }
     forwards->draining = true;
+    end_all(&forwards->shaking);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 
@@ -356,6 +355,7 @@ void forwards_free(struct forwards *forwards)
         return;
     }
     forwards->draining = true;
+    end_all(&forwards->shaking);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 

@@ -69,7 +69,7 @@ struct link {
     enum link_state state;
     bool is_paused, is_again;
     bool is_half;    /* its client has said its last; `deadline_ms` bounds the node's silence */
-    bool counted;    /* as one of max-forwards */
+    bool counted;    /* as one of max-forwards; in its handshake it is not */
     bool is_refused; /* as one too many */
     bool starved;    /* paused, and its node is not read either: there is no memory for it */
     bool to_replica; /* the node is one; else it is the master */
@@ -101,7 +101,7 @@ struct door {
     struct snapshot_master *master; /* of the last snapshot, a reference; NULL: not known */
     size_t turn;                    /* of the replicas' round robin */
     size_t n_dialling;
-    struct list waiting; /* states up to LOGGING_IN */
+    struct list waiting; /* states WAITING to LOGGING_IN */
     struct list joined, leaving, paused;
     bool holds;           /* of the joined ones some may hold an answer back */
     size_t n_half;        /* of the joined ones, those whose client has said its last */
@@ -118,8 +118,9 @@ struct forwards {
     int64_t password_read_ms;  /* boot clock: again, since one was refused */
     struct snapshot *snapshot; /* a reference; NULL before the first */
     struct door *doors;
-    size_t n_doors, n_refused, n_leaving;
+    size_t n_doors, n_refused, n_leaving, n_shaking;
     struct list gone, again;
+    struct list shaking;      /* the oldest first */
     struct loop_timer *timer; /* while somebody waits, is held, or leaves */
     struct loop_timer *again_timer, *files_timer, *lost_timer;
     int64_t lost_looked_ms; /* boot clock */
@@ -138,10 +139,8 @@ static inline void forwards_arm(struct forwards *forwards)
 
 /* ---- link.c ---- */
 
-/** A client that was accepted, and has a place. @param fd taken. */
+/** A client that was accepted. One that is one too many is told so. @param fd taken. */
 void link_begin(struct door *door, int fd);
-/** One that is one too many is told so. @param fd taken. */
-void link_refuse(struct door *door, int fd);
 /** Its state, and so its list and what is counted, changes nowhere else. */
 void link_move(struct link *link, enum link_state state);
 /**

@@ -563,6 +563,40 @@ SCENE(integration_forward_tls, clients_that_hang_in_the_handshake)
     expect_joined(&place);
 }
 
+/* Beyond the places that are free there is room for 64: then the oldest has to go. */
+SCENE(integration_forward_tls, handshakes_take_no_places)
+{
+    enum { PLACES = 2, HANGING = PLACES + 64 };
+    struct cluster *cluster = start_one(CLUSTER_PLAIN);
+    const unsigned other = port_reserve();
+    const struct place place = start(cluster, ",tls", cluster->spec.certificates,
+                                     "--request-timeout", "60s", "--max-forwards", "2", "--workers",
+                                     "1", "--forward", text("127.0.0.1:%u", other), NULL);
+    const struct wire_spec plain = {.port = place.spec.port}, away = {.port = (uint16_t)other};
+    struct wire *hanging[HANGING], *first, *second;
+
+    for (size_t i = 0; i < HANGING; i++) {
+        hanging[i] = wire_open(&plain);
+        cr_assert(wire_write(hanging[i], part_of_hello, i % 2 * sizeof(part_of_hello), 1000));
+    }
+    WAIT_UNTIL(5000, metric_of(place.daemon, "bellwether_forward_handshakes") == HANGING);
+    const struct http_answer *status = daemon_get(place.daemon, "/status");
+    cr_expect_eq(http_number(status, "forwards.0.handshakes"), HANGING);
+    cr_expect_eq(http_number(status, "forwards.0.waiting"), 0);
+    cr_expect_eq(http_number(status, "forwards.0.accepted"), HANGING);
+    first = wire_open(&away);
+    cr_assert_str_eq(wire_say(first, "PING"), "PONG");
+    second = wire_open(&place.spec);
+    cr_assert_str_eq(wire_say(second, "PING"), "PONG");
+    cr_expect(wire_ends(hanging[0], 5000), "the oldest hangs still");
+    cr_expect_not(wire_ended(hanging[HANGING - 1]));
+    cr_expect_str_eq(wire_say(wire_open(&place.spec), "PING"),
+                     "-ERR max number of clients reached");
+    cr_expect_str_eq(wire_say(wire_open(&away), "PING"), "-ERR max number of clients reached");
+    EXPECT_LOGGED(place.daemon, strstr(daemon_log(place.daemon), "too many hang in their"));
+    cr_expect_str_eq(wire_say(first, "PING"), "PONG");
+}
+
 SCENE(integration_forward_tls, clients_that_leave_in_the_handshake)
 {
     struct cluster *cluster = start_one(CLUSTER_PLAIN);
