@@ -203,6 +203,21 @@ static void take(struct door *door, const struct snapshot *snapshot, int64_t now
     snapshot_master_unref(before);
 }
 
+/* Who waits finds out when the timer looks. */
+static void look_for_name(struct door *door, const struct snapshot *snapshot)
+{
+    const char *name = door->listen->master;
+    bool lacks = name && snapshot_lacks(snapshot, name);
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (lacks && !door->lacks && door->all->worker == 0) {
+        log_warn("no Sentinel knows the master of a forward: name= is wrong, or it comes later",
+                 LOG_STR("forward", listen_place_text(&door->listen->place, text)),
+                 LOG_STR("master", name));
+    }
+    door->lacks = lacks;
+}
+
 void forwards_take(struct forwards *forwards, struct snapshot *snapshot)
 {
     struct snapshot *before;
@@ -213,6 +228,7 @@ void forwards_take(struct forwards *forwards, struct snapshot *snapshot)
     before = forwards->snapshot;
     forwards->snapshot = snapshot_ref(snapshot);
     for (size_t i = 0; i < forwards->n_doors; i++) {
+        look_for_name(&forwards->doors[i], snapshot);
         take(&forwards->doors[i], snapshot, clock_boot_ms());
         if (has_work(&forwards->doors[i])) {
             forwards_arm(forwards);

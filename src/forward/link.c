@@ -332,7 +332,9 @@ void link_drain(struct link *link, int64_t now_ms)
 
 static void review_waiting(struct link *link, int64_t now_ms)
 {
-    if (link->state == LINK_WAITING) {
+    if (link->door->lacks) {
+        give_up(link);
+    } else if (link->state == LINK_WAITING) {
         link_route(link, now_ms);
     } else if (!link_may_stay(link)) {
         link_restart(link);

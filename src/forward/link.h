@@ -99,6 +99,7 @@ struct door {
     struct loop_poll *poll;
     bool shut;                      /* no descriptors: until the timer opens it again */
     struct snapshot_master *master; /* of the last snapshot, a reference; NULL: not known */
+    bool lacks;                     /* no Sentinel knows the one that it names */
     size_t turn;                    /* of the replicas' round robin */
     size_t n_dialling;
     struct list waiting; /* states WAITING to LOGGING_IN */

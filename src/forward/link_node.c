@@ -68,6 +68,8 @@ enum metric_forward_end link_say_why(const struct link *link, char *out, size_t 
 
     if (snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms())) {
         (void)snprintf(out, size, "the watcher gives no sign of life, so no master is known");
+    } else if (door->lacks) {
+        (void)snprintf(out, size, "no Sentinel knows a master named %.200s", door->listen->master);
     } else if (!master) {
         (void)snprintf(out, size, "no master within %" PRId64 " ms: %s", ms,
                        door->all->snapshot && door->all->snapshot->ambiguous_default

@@ -190,6 +190,7 @@ static size_t look_at_forwards(const struct http_config *config, const struct sn
         forward->master = forward->listen->master ? forward->listen->master
                           : preset                ? preset->name
                                                   : NULL;
+        forward->lacks = forward->master && snapshot_lacks(snapshot, forward->master);
         metrics_sum_forward(config->metrics, i, &forward->counts);
     }
     return n;

@@ -212,8 +212,10 @@ Test(http_status_forwards, text)
         "\n! forward unix:%s  to replica, auth  clients 1, waiting 4, in 0 bytes, out 0 bytes\n",
         socket_path);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
-    snprintf(wanted, sizeof(wanted), "\n  forward 127.0.0.1:%u  to master of elsewhere  clients 0,",
-             (unsigned)forward_shared_address(harness.config.forwards, 2)->port);
+    snprintf(
+        wanted, sizeof(wanted),
+        "\n! forward 127.0.0.1:%u  to master of elsewhere, which no Sentinel knows  clients 0,",
+        (unsigned)forward_shared_address(harness.config.forwards, 2)->port);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
     reply_release(&reply);
 }
