@@ -325,7 +325,7 @@ static void end_all(struct list *list)
 {
     LIST_EACH_MAY_LEAVE(struct link, link, list, of_state) {
         link_end(link, METRIC_FORWARD_END_SHUTDOWN,
-                 link->state == LINK_JOINED ? NULL : "NOMASTER the daemon is shutting down");
+                 link->state == LINK_JOINED ? NULL : "NOTSENT the daemon is shutting down");
     }
 }
 

@@ -282,7 +282,7 @@ static void shake(struct link *link)
 
 static void give_up(struct link *link)
 {
-    char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
+    char words[LINK_WORDS_SIZE];
     enum metric_forward_end why;
 
     if (link->state == LINK_SHAKING) {
@@ -290,11 +290,10 @@ static void give_up(struct link *link)
         return;
     }
     why = link_say_why(link, words, sizeof(words));
-    (void)snprintf(line, sizeof(line), "NOMASTER %s", words);
     if (why == METRIC_FORWARD_END_AUTH) {
-        forward_complain(link->door->all->shared, why, words);
+        forward_complain(link->door->all->shared, why, words + strcspn(words, " ") + 1);
     }
-    link_end(link, why, line);
+    link_end(link, why, words);
 }
 
 static void review_joined(struct link *link, int64_t now_ms)

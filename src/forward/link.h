@@ -175,7 +175,10 @@ void link_forget_node(struct link *link);
 void link_is_late(struct link *link);
 /** An event of the server's side, before it is joined. */
 void link_go_on(struct link *link);
-/** Why there is no node, in words and as it is counted. */
+/**
+ * Why there is no node, in words and as it is counted: NOMASTER, or NOTSENT where there is a
+ * master, as commands through HTTP are told.
+ */
 enum metric_forward_end link_say_why(const struct link *link, char *out, size_t size);
 
 /* ---- link_bytes.c ---- */

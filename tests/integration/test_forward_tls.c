@@ -491,7 +491,7 @@ SCENE(integration_forward_tls, what_redis_shows_is_checked)
         wrong_certificate_make(cluster->spec.certificates, wrong);
         cluster_show(cluster, node, wrong->made.name);
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, wrong->words), "%s: %s",
+        cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, wrong->words), "%s: %s",
                   wrong->made.name, said);
         cluster_show(cluster, node, "good");
         EXPECT_MASTER(place.daemon, node, 6000);
@@ -517,7 +517,7 @@ SCENE(integration_forward_tls, the_authority_of_redis_changes)
     cr_assert_str_eq(wire_say(before, "PING"), "PONG");
     cluster_show(cluster, &cluster->nodes[0], "second");
     const char *said = told_instead(&place);
-    cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, "Second CA"), "%s", said);
+    cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, "Second CA"), "%s", said);
     certificates_replace(folder, "both.crt", "trusted");
     WAIT_UNTIL(10000, strcmp(told_instead(&place), "PONG") == 0);
     cr_expect_str_eq(wire_say(before, "PING"), "PONG");
@@ -648,12 +648,12 @@ SCENE(integration_forward_tls, handshakes_with_redis_that_are_cut)
     for (size_t most = 1; most < 200; most = most * 4 + 1) { /* a session is taken up again */
         proxy_behave(proxy, &(struct proxy_manner){.down_most = most});
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER no connection within 1000 ms: ", 40) == 0, "%s", said);
+        cr_expect(strncmp(said, "-NOTSENT no connection within 1000 ms: ", 39) == 0, "%s", said);
     }
     proxy_behave(proxy, &(struct proxy_manner){.piece = 5});
     expect_joined(&place);
     proxy_behave(proxy, &(struct proxy_manner){.silent = true});
-    cr_expect(strncmp(told_instead(&place), "-NOMASTER ", 10) == 0);
+    cr_expect(strncmp(told_instead(&place), "-NOTSENT ", 9) == 0);
     proxy_behave(proxy, &(struct proxy_manner){0});
     WAIT_UNTIL(5000, strcmp(told_instead(&place), "PONG") == 0);
 }

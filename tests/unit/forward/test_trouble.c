@@ -20,7 +20,7 @@ static void expect_told(struct forward_stage *stage, int client, const char *wor
     const struct address at = stage->says.address;
     char text[ADDRESS_TEXT_SIZE], wanted[256];
 
-    snprintf(wanted, sizeof(wanted), "-NOMASTER no connection within %d ms: %s: %s\r\n",
+    snprintf(wanted, sizeof(wanted), "-NOTSENT no connection within %d ms: %s: %s\r\n",
              (int)stage->config.wait_ms, address_format(&at, text), words);
     EXPECT_COMES(stage, client, wanted);
     RUN_UNTIL(stage, forward_stage_ended(client));
