@@ -245,8 +245,8 @@ static bool begin_tls(struct link *link)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         side_want(&link->client, LOOP_READ);
-    } else if (n <= 0) {
-        link_end(link, METRIC_FORWARD_END_TLS, NULL);
+    } else if (n <= 0) { /* a health check, perhaps */
+        link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
     } else if (first != TLS_HANDSHAKE) {
         refuse_plain(link);
     } else {
