@@ -2,6 +2,7 @@
 #include "build_https.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bellwether/base/error.h"
 #include "build_places.h"
@@ -147,6 +148,38 @@ static void note_plain_tokens(struct options *out)
     }
 }
 
+static bool has_tls(const struct watch_config *watch, const char *master)
+{
+    const char *name = master ? master : watch->default_master;
+
+    for (size_t i = 0; name && i < watch->n_overrides; i++) {
+        if (strcmp(watch->overrides[i].master, name) == 0) {
+            return watch->overrides[i].redis_tls;
+        }
+    }
+    return watch->redis_tls;
+}
+
+/* Whoever has Redis without TLS knows what travels in plain. */
+static void note_plain_forwards(struct options *out)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    for (size_t i = 0; i < out->n_forwards; i++) {
+        const struct forward_listen *forward = &out->forwards[i];
+
+        if (!forward->place.tls && !forward->place.unix_path &&
+            !address_is_loopback(&forward->place.address) &&
+            has_tls(&out->watch, forward->master)) {
+            options_note(
+                out, LOG_LEVEL_WARN,
+                "what is TLS to Redis comes in plain there, passwords and data, for all to "
+                "read on the way (forward = ...,tls)",
+                "forward", address_format(&forward->place.address, text));
+        }
+    }
+}
+
 static struct secured secured_at(struct options *out, size_t i)
 {
     if (i < out->n_listens) {
@@ -176,5 +209,6 @@ int options_build_https(const struct builder *builder)
     }
     note_unused(builder, any, asks);
     note_plain_tokens(out);
+    note_plain_forwards(out);
     return any ? load(builder) : 0;
 }

@@ -95,16 +95,18 @@ int options_build_listens(const struct builder *builder)
 
 /* ---- forwards ---- */
 
-/* A name may mean another address tomorrow, so only literals are loopback. */
 static int check_auth(const struct builder *builder, const struct forward_listen *forward,
                       const char *given)
 {
     if (forward->auth && !forward->place.unix_path &&
         !address_is_loopback(&forward->place.address)) {
         return options_fail(builder->error,
-                            "%s: auth where others may reach it; takes auth on 127.0.0.1, [::1] or "
-                            "a Unix socket",
-                            given);
+                            "%s: auth where others may reach it; takes auth on 127.0.0.1 (all of "
+                            "127.0.0.0/8), [::1] or a Unix socket%s",
+                            given,
+                            address_is_ip(&forward->place.address)
+                                ? ""
+                                : ", and no name, which may mean another address tomorrow");
     }
     if (forward->auth &&
         !setting_item(settings_winner(builder->settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL)) &&

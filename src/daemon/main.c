@@ -28,8 +28,8 @@
 #define DESCRIPTORS_PER_LISTENER \
     (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
-/* Its socket, and those that are told that they are too many. */
-#define DESCRIPTORS_PER_FORWARD (1 + FORWARD_REFUSED_AT_ONCE)
+/* Its socket, those that are told that they are too many, and handshakes beyond the places. */
+#define DESCRIPTORS_PER_FORWARD (1 + 2 * FORWARD_REFUSED_AT_ONCE)
 
 #define LOG_PATIENCE_MS 500 /* at the end, for lines that are not written yet */
 

@@ -69,6 +69,11 @@ void forward_give_place(struct forward_shared *shared)
     atomic_fetch_sub_explicit(&shared->open, 1, memory_order_relaxed);
 }
 
+size_t forward_free_places(const struct forward_shared *shared)
+{
+    return shared->config->max_forwards - atomic_load_explicit(&shared->open, memory_order_relaxed);
+}
+
 void forward_complain(struct forward_shared *shared, enum metric_forward_end why, const char *words)
 {
     _Atomic int64_t *next_ms = &shared->complain_ms[why];

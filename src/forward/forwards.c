@@ -1,5 +1,5 @@
 /*
- * A worker's forwards: who is accepted, what snapshots mean for those who are, and the timer that
+ * A worker's forwards: accepting, what snapshots mean for those who are, and the timer that
  * looks after all that wait for something which no event tells of.
  */
 #include <errno.h>
@@ -20,19 +20,6 @@ enum { FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64 };
 
 /* ---- accepting ---- */
 
-static void welcome(struct door *door, int fd)
-{
-    struct forwards *forwards = door->all;
-
-    if (forward_take_place(forwards->shared)) {
-        link_begin(door, fd);
-        return;
-    }
-    forward_complain(forwards->shared, METRIC_FORWARD_END_LIMIT,
-                     "there are as many connections as may be (option max-forwards)");
-    link_refuse(door, fd);
-}
-
 static void on_clients(void *data, int events)
 {
     struct door *door = data;
@@ -42,7 +29,7 @@ static void on_clients(void *data, int events)
         int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), error;
 
         if (fd >= 0) {
-            welcome(door, fd);
+            link_begin(door, fd);
             continue;
         }
         error = errno;
@@ -103,11 +90,22 @@ static void review(struct door *door, int64_t now_ms, bool joined)
     }
 }
 
+static void review_handshakes(struct forwards *forwards, int64_t now_ms)
+{
+    LIST_EACH_MAY_LEAVE(struct link, link, &forwards->shaking, of_state) {
+        link_review(link, now_ms);
+    }
+    if (forwards->shaking.first) {
+        forwards_arm(forwards);
+    }
+}
+
 static void look(void *data)
 {
     struct forwards *forwards = data;
     int64_t now_ms = clock_boot_ms();
 
+    review_handshakes(forwards, now_ms);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
         bool joined = door->holds || door->n_half > 0 || forwards->draining;
@@ -217,6 +215,21 @@ static void take(struct door *door, const struct snapshot *snapshot, int64_t now
     snapshot_master_unref(before);
 }
 
+/* Who waits finds out when the timer looks. */
+static void look_for_name(struct door *door, const struct snapshot *snapshot)
+{
+    const char *name = door->listen->master;
+    bool lacks = name && snapshot_lacks(snapshot, name);
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (lacks && !door->lacks && door->all->worker == 0) {
+        log_warn("no Sentinel knows the master of a forward: name= is wrong, or it comes later",
+                 LOG_STR("forward", listen_place_text(&door->listen->place, text)),
+                 LOG_STR("master", name));
+    }
+    door->lacks = lacks;
+}
+
 void forwards_take(struct forwards *forwards, struct snapshot *snapshot)
 {
     struct snapshot *before;
@@ -227,6 +240,7 @@ void forwards_take(struct forwards *forwards, struct snapshot *snapshot)
     before = forwards->snapshot;
     forwards->snapshot = snapshot_ref(snapshot);
     for (size_t i = 0; i < forwards->n_doors; i++) {
+        look_for_name(&forwards->doors[i], snapshot);
         take(&forwards->doors[i], snapshot, clock_boot_ms());
         if (has_work(&forwards->doors[i])) {
             forwards_arm(forwards);
@@ -323,7 +337,7 @@ static void end_all(struct list *list)
 {
     LIST_EACH_MAY_LEAVE(struct link, link, list, of_state) {
         link_end(link, METRIC_FORWARD_END_SHUTDOWN,
-                 link->state == LINK_JOINED ? NULL : "NOMASTER the daemon is shutting down");
+                 link->state == LINK_JOINED ? NULL : "NOTSENT the daemon is shutting down");
     }
 }
 
@@ -335,6 +349,7 @@ void forwards_drain(struct forwards *forwards)
         return;
     }
     forwards->draining = true;
+    end_all(&forwards->shaking);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 
@@ -368,6 +383,7 @@ void forwards_free(struct forwards *forwards)
         return;
     }
     forwards->draining = true;
+    end_all(&forwards->shaking);
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 

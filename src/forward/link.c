@@ -22,6 +22,10 @@ enum { DROPS_A_TURN = 16 };
 enum { QUIET_MS = 50 };
 enum { TLS_HANDSHAKE = 22 }; /* a record's first byte */
 
+/* In the words of Redis, which clients know. */
+#define TOO_MANY_TOLD "ERR max number of clients reached"
+#define TOO_MANY_HERE "there are as many connections as may be (option max-forwards)"
+
 /* ---- states ---- */
 
 static bool is_dialling(enum link_state state)
@@ -35,6 +39,7 @@ static struct list *list_of(struct link *link, enum link_state state)
     case LINK_JOINED: return &link->door->joined;
     case LINK_LEAVING: return &link->door->leaving;
     case LINK_GONE: return &link->door->all->gone;
+    case LINK_SHAKING: return &link->door->all->shaking;
     default: return &link->door->waiting;
     }
 }
@@ -47,7 +52,10 @@ static void count(struct link *link, int by)
         metric_move(&counts->connections[link->to_replica ? METRIC_FORWARD_TO_REPLICA
                                                           : METRIC_FORWARD_TO_MASTER],
                     by);
-    } else if (link->state < LINK_JOINED && link->state != LINK_SHAKING) {
+    } else if (link->state == LINK_SHAKING) {
+        metric_move(&counts->handshakes, by);
+        link->door->all->n_shaking += (size_t)by;
+    } else if (link->state < LINK_JOINED) {
         metric_move(&counts->waiting, by);
     } else if (link->state == LINK_LEAVING) {
         link->door->all->n_leaving += (size_t)by;
@@ -202,6 +210,23 @@ static void refuse_tls(struct link *link, const char *words)
     link_end(link, METRIC_FORWARD_END_TLS, NULL);
 }
 
+/* Its handshake is done: it is one of max-forwards, or one too many. */
+static void enter(struct link *link)
+{
+    const struct forwards *all = link->door->all;
+
+    side_want(&link->client, 0);
+    link->deadline_ms = clock_boot_ms() + all->config->wait_ms;
+    link_move(link, LINK_WAITING);
+    link->counted = forward_take_place(all->shared);
+    if (link->counted) {
+        link_route(link, clock_boot_ms());
+    } else {
+        forward_complain(all->shared, METRIC_FORWARD_END_LIMIT, TOO_MANY_HERE);
+        link_end(link, METRIC_FORWARD_END_LIMIT, TOO_MANY_TOLD);
+    }
+}
+
 /* Whoever speaks plain understands no alert. */
 static void refuse_plain(struct link *link)
 {
@@ -220,8 +245,8 @@ static bool begin_tls(struct link *link)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         side_want(&link->client, LOOP_READ);
-    } else if (n <= 0) {
-        link_end(link, METRIC_FORWARD_END_TLS, NULL);
+    } else if (n <= 0) { /* a health check, perhaps */
+        link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
     } else if (first != TLS_HANDSHAKE) {
         refuse_plain(link);
     } else {
@@ -249,10 +274,7 @@ static void shake(struct link *link)
     } else if (outcome == 0) {
         side_want(&link->client, write ? LOOP_WRITE : LOOP_READ);
     } else {
-        side_want(&link->client, 0);
-        link->deadline_ms = clock_boot_ms() + door->all->config->wait_ms;
-        link_move(link, LINK_WAITING);
-        link_route(link, clock_boot_ms());
+        enter(link);
     }
 }
 
@@ -260,7 +282,7 @@ static void shake(struct link *link)
 
 static void give_up(struct link *link)
 {
-    char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
+    char words[LINK_WORDS_SIZE];
     enum metric_forward_end why;
 
     if (link->state == LINK_SHAKING) {
@@ -268,11 +290,10 @@ static void give_up(struct link *link)
         return;
     }
     why = link_say_why(link, words, sizeof(words));
-    (void)snprintf(line, sizeof(line), "NOMASTER %s", words);
     if (why == METRIC_FORWARD_END_AUTH) {
-        forward_complain(link->door->all->shared, why, words);
+        forward_complain(link->door->all->shared, why, words + strcspn(words, " ") + 1);
     }
-    link_end(link, why, line);
+    link_end(link, why, words);
 }
 
 static void review_joined(struct link *link, int64_t now_ms)
@@ -310,7 +331,9 @@ void link_drain(struct link *link, int64_t now_ms)
 
 static void review_waiting(struct link *link, int64_t now_ms)
 {
-    if (link->state == LINK_WAITING) {
+    if (link->door->lacks) {
+        give_up(link);
+    } else if (link->state == LINK_WAITING) {
         link_route(link, now_ms);
     } else if (!link_may_stay(link)) {
         link_restart(link);
@@ -401,37 +424,66 @@ static struct link *make(struct door *door, int fd)
     return link;
 }
 
-void link_begin(struct door *door, int fd)
+static void begin(struct door *door, int fd)
 {
     struct link *link = make(door, fd);
 
-    if (!link) {
-        forward_give_place(door->all->shared);
-        return;
-    }
-    link->counted = true;
-    forwards_arm(door->all);
-    if (!door->listen->place.tls) {
+    if (link) {
+        link->counted = true;
+        forwards_arm(door->all);
         link_route(link, clock_boot_ms());
-        return;
+    } else {
+        forward_give_place(door->all->shared);
     }
-    link->deadline_ms = clock_boot_ms() + door->all->config->handshake_timeout_ms;
-    link_move(link, LINK_SHAKING);
-    shake(link);
 }
 
-/* In the words of Redis, which clients know. */
-void link_refuse(struct door *door, int fd)
+static void refuse(struct door *door, int fd)
 {
-    bool tells = !door->listen->place.tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
-    struct link *link = tells ? make(door, fd) : NULL;
+    struct link *link = door->all->n_refused < FORWARD_REFUSED_AT_ONCE ? make(door, fd) : NULL;
 
+    forward_complain(door->all->shared, METRIC_FORWARD_END_LIMIT, TOO_MANY_HERE);
     if (link) {
         link->is_refused = true;
         door->all->n_refused++;
-        link_end(link, METRIC_FORWARD_END_LIMIT, "ERR max number of clients reached");
-    } else if (!tells) {
+        link_end(link, METRIC_FORWARD_END_LIMIT, TOO_MANY_TOLD);
+    } else if (door->all->n_refused >= FORWARD_REFUSED_AT_ONCE) {
         metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);
         close(fd);
+    }
+}
+
+/* How many handshakes there may be: the places that nobody has, and some more. */
+static size_t room(const struct forwards *all)
+{
+    return forward_free_places(all->shared) / all->config->n_workers +
+           (size_t)FORWARD_REFUSED_AT_ONCE;
+}
+
+/* It takes no place before it has shown that it speaks TLS; of too many the oldest has to go. */
+static void begin_shaking(struct door *door, int fd)
+{
+    struct forwards *all = door->all;
+    struct link *link = make(door, fd);
+
+    if (!link) {
+        return;
+    }
+    link->deadline_ms = clock_boot_ms() + all->config->handshake_timeout_ms;
+    link_move(link, LINK_SHAKING);
+    shake(link);
+    if (all->n_shaking > room(all)) {
+        refuse_tls(LIST_OWNER(all->shaking.first, struct link, of_state),
+                   "too many hang in their handshakes at once");
+    }
+}
+
+void link_begin(struct door *door, int fd)
+{
+    if (door->listen->place.tls) {
+        begin_shaking(door, fd);
+    } else if (forward_take_place(door->all->shared)) {
+        begin(door, fd);
+    } else {
+        refuse(door, fd);
     }
 }

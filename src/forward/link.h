@@ -69,7 +69,7 @@ struct link {
     enum link_state state;
     bool is_paused, is_again;
     bool is_half;    /* its client has said its last; `deadline_ms` bounds the node's silence */
-    bool counted;    /* as one of max-forwards */
+    bool counted;    /* as one of max-forwards; in its handshake it is not */
     bool is_refused; /* as one too many */
     bool starved;    /* paused, and its node is not read either: there is no memory for it */
     bool to_replica; /* the node is one; else it is the master */
@@ -99,9 +99,10 @@ struct door {
     struct loop_poll *poll;
     bool shut;                      /* no descriptors: until the timer opens it again */
     struct snapshot_master *master; /* of the last snapshot, a reference; NULL: not known */
+    bool lacks;                     /* no Sentinel knows the one that it names */
     size_t turn;                    /* of the replicas' round robin */
     size_t n_dialling;
-    struct list waiting; /* states up to LOGGING_IN */
+    struct list waiting; /* states WAITING to LOGGING_IN */
     struct list joined, leaving, paused;
     bool holds;           /* of the joined ones some may hold an answer back */
     size_t n_half;        /* of the joined ones, those whose client has said its last */
@@ -118,8 +119,9 @@ struct forwards {
     int64_t password_read_ms;  /* boot clock: again, since one was refused */
     struct snapshot *snapshot; /* a reference; NULL before the first */
     struct door *doors;
-    size_t n_doors, n_refused, n_leaving;
+    size_t n_doors, n_refused, n_leaving, n_shaking;
     struct list gone, again;
+    struct list shaking;      /* the oldest first */
     struct loop_timer *timer; /* while somebody waits, is held, or leaves */
     struct loop_timer *again_timer, *files_timer, *lost_timer;
     int64_t lost_looked_ms; /* boot clock */
@@ -138,10 +140,8 @@ static inline void forwards_arm(struct forwards *forwards)
 
 /* ---- link.c ---- */
 
-/** A client that was accepted, and has a place. @param fd taken. */
+/** A client that was accepted. One that is one too many is told so. @param fd taken. */
 void link_begin(struct door *door, int fd);
-/** One that is one too many is told so. @param fd taken. */
-void link_refuse(struct door *door, int fd);
 /** Its state, and so its list and what is counted, changes nowhere else. */
 void link_move(struct link *link, enum link_state state);
 /**
@@ -175,7 +175,10 @@ void link_forget_node(struct link *link);
 void link_is_late(struct link *link);
 /** An event of the server's side, before it is joined. */
 void link_go_on(struct link *link);
-/** Why there is no node, in words and as it is counted. */
+/**
+ * Why there is no node, in words and as it is counted: NOMASTER, or NOTSENT where there is a
+ * master, as commands through HTTP are told.
+ */
 enum metric_forward_end link_say_why(const struct link *link, char *out, size_t size);
 
 /* ---- link_bytes.c ---- */

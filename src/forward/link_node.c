@@ -67,27 +67,32 @@ enum metric_forward_end link_say_why(const struct link *link, char *out, size_t 
     const struct snapshot_master *master = door->master;
 
     if (snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms())) {
-        (void)snprintf(out, size, "the watcher gives no sign of life, so no master is known");
+        (void)snprintf(out, size,
+                       "NOMASTER the watcher gives no sign of life, so no master is known");
+    } else if (door->lacks) {
+        (void)snprintf(out, size, "NOMASTER no Sentinel knows a master named %.200s",
+                       door->listen->master);
     } else if (!master) {
-        (void)snprintf(out, size, "no master within %" PRId64 " ms: %s", ms,
+        (void)snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                        door->all->snapshot && door->all->snapshot->ambiguous_default
                            ? "there are several, and none is the default"
                            : "not resolved yet");
     } else if (door->listen->to == FORWARD_TO_MASTER && !snapshot_master_serves(master)) {
-        (void)snprintf(out, size, "no master within %" PRId64 " ms: %s", ms,
+        (void)snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                        master->detail ? master->detail : "not resolved yet");
     } else if (door->listen->to == FORWARD_TO_MASTER && master->fence != FENCE_DOWN) {
-        (void)snprintf(out, size, "%s within %" PRId64 " ms",
+        (void)snprintf(out, size, "NOTSENT %s within %" PRId64 " ms",
                        master->contradicted
-                           ? "most Sentinels name another node than the master, and both say "
-                             "master: that came to no end"
-                           : "a failover came to no end",
+                           ? "contradicted: most Sentinels name another node than the master, and "
+                             "both say master: that came to no end"
+                           : "fence: a failover came to no end",
                        ms);
     } else if (link->words) {
-        (void)snprintf(out, size, "no connection within %" PRId64 " ms: %.560s", ms, link->words);
+        (void)snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms: %.560s", ms,
+                       link->words);
         return link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE;
     } else {
-        (void)snprintf(out, size, "no %s within %" PRId64 " ms",
+        (void)snprintf(out, size, "NOTSENT no %s within %" PRId64 " ms",
                        door->listen->to == FORWARD_TO_MASTER ? "connection" : "healthy replica",
                        ms);
     }

@@ -366,6 +366,7 @@ void metrics_sum_forward(struct metrics *metrics, size_t i, struct metrics_forwa
             totals->connections[j] += metric_look(&counts->connections[j]);
         }
         totals->waiting += metric_look(&counts->waiting);
+        totals->handshakes += metric_look(&counts->handshakes);
         for (int j = 0; j < METRIC_FORWARD_WAY_COUNT; j++) {
             totals->bytes[j] += metric_read(&counts->bytes[j]);
         }

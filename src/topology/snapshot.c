@@ -246,6 +246,18 @@ struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const cha
     return found ? snapshot->masters[at] : NULL;
 }
 
+bool snapshot_knows_no_names(const struct snapshot *snapshot)
+{
+    return snapshot && snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
+           snapshot->reason != REASON_UNKNOWN_NAME;
+}
+
+bool snapshot_lacks(const struct snapshot *snapshot, const char *name)
+{
+    return snapshot && snapshot->any_sentinel_reachable && !snapshot_knows_no_names(snapshot) &&
+           !snapshot_find(snapshot, name);
+}
+
 struct snapshot_master *snapshot_default(const struct snapshot *snapshot)
 {
     return snapshot->default_name ? snapshot_find(snapshot, snapshot->default_name) : NULL;

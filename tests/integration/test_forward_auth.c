@@ -84,7 +84,7 @@ SCENE(integration_forward_auth, a_wrong_password_is_named)
         struct wire *wire = dial(port);
         const char *said = wire_say(wire, "PING");
 
-        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, "auth: WRONGPASS"), "%s",
+        cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, "auth: WRONGPASS"), "%s",
                   said);
         cr_expect(wire_ends(wire, 5000));
     }
@@ -358,7 +358,7 @@ static void expect_told(const struct stage *stage, const char *words)
 {
     const char *said = first_answer(stage->port);
 
-    cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, words), "%s", said);
+    cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, words), "%s", said);
     cr_expect(!strstr(said, "hunter2"), "%s", said);
 }
 

@@ -328,7 +328,7 @@ SCENE(integration_forward_limits, the_end_without_a_master)
     const int64_t began_ms = now_ms();
     HOLDS_FOR(100, !process_ended(daemon->process));
     daemon_signal(daemon, SIGTERM);
-    cr_assert_str_eq(client_hear(waiting, 5000), "-NOMASTER the daemon is shutting down");
+    cr_assert_str_eq(client_hear(waiting, 5000), "-NOTSENT the daemon is shutting down");
     cr_assert_eq(process_wait(daemon->process, patient(3000)), 0);
     cr_assert_lt(now_ms() - began_ms, patient(2000));
 }

@@ -113,6 +113,7 @@ SCENE(integration_forward_metrics, who_is_refused)
     cr_assert_eq(metric_of(daemon, WAITING), 0);
     const struct http_answer *status = daemon_get(daemon, "/status");
     cr_assert_eq(http_number(status, "forwards.0.closed.tls"), 3);
+    cr_assert_eq(http_number(status, "forwards.0.handshakes"), 0);
     cr_assert_eq(http_number(status, "forwards.0.closed.auth"), 0);
     cr_assert_eq(http_number(status, "forwards.1.closed.auth"), 2);
 }

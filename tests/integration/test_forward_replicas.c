@@ -122,7 +122,7 @@ SCENE(integration_forward_replicas, none_and_the_master_instead)
         forward_start(cluster, &port, ",to=replica", "--command-timeout", "300ms", NULL);
     struct raw *client = client_open(port);
 
-    cr_assert_str_eq(client_hear(client, 5000), "-NOMASTER no healthy replica within 300 ms");
+    cr_assert_str_eq(client_hear(client, 5000), "-NOTSENT no healthy replica within 300 ms");
     cr_assert(raw_closes(client, 3000));
     still_serves(daemon);
     (void)forward_start(cluster, &fallback, ",to=replica", "--replica-fallback", "master", NULL);
@@ -170,8 +170,8 @@ SCENE(integration_forward_replicas, whose_lag_nobody_tells)
     struct raw *client = client_open(port);
     cr_assert_neq(node_of(client), cluster->nodes[0].port);
     server_freeze(&cluster->nodes[0]);
-    WAIT_UNTIL(10000, strncmp(client_say(client_open(port), "PING"), "-NOMASTER no healthy replica",
-                              28) == 0);
+    WAIT_UNTIL(10000, strncmp(client_say(client_open(port), "PING"), "-NOTSENT no healthy replica",
+                              27) == 0);
     cr_assert(all_healthy(daemon, 2), "it is not their health that is in doubt");
     EXPECT_SAID(client, "PING", "+PONG");
     server_thaw(&cluster->nodes[0]);
@@ -202,7 +202,7 @@ SCENE(integration_forward_replicas, the_last_one_dies_and_comes_back)
     WAIT_UNTIL(10000, all_healthy(stays, 0));
     struct raw *refused = client_open(without);
     const char *words = client_hear(refused, 5000);
-    cr_assert(strncmp(words, "-NOMASTER no ", 13) == 0 && strstr(words, "within 600 ms"), "%s",
+    cr_assert(strncmp(words, "-NOTSENT no ", 12) == 0 && strstr(words, "within 600 ms"), "%s",
               words);
     cr_assert(raw_closes(refused, 3000));
     cr_assert_geq(metric_of(stays, CLOSED("no_node")), 1);

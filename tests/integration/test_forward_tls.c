@@ -491,7 +491,7 @@ SCENE(integration_forward_tls, what_redis_shows_is_checked)
         wrong_certificate_make(cluster->spec.certificates, wrong);
         cluster_show(cluster, node, wrong->made.name);
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, wrong->words), "%s: %s",
+        cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, wrong->words), "%s: %s",
                   wrong->made.name, said);
         cluster_show(cluster, node, "good");
         EXPECT_MASTER(place.daemon, node, 6000);
@@ -517,7 +517,7 @@ SCENE(integration_forward_tls, the_authority_of_redis_changes)
     cr_assert_str_eq(wire_say(before, "PING"), "PONG");
     cluster_show(cluster, &cluster->nodes[0], "second");
     const char *said = told_instead(&place);
-    cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, "Second CA"), "%s", said);
+    cr_expect(strncmp(said, "-NOTSENT ", 9) == 0 && strstr(said, "Second CA"), "%s", said);
     certificates_replace(folder, "both.crt", "trusted");
     WAIT_UNTIL(10000, strcmp(told_instead(&place), "PONG") == 0);
     cr_expect_str_eq(wire_say(before, "PING"), "PONG");
@@ -561,6 +561,40 @@ SCENE(integration_forward_tls, clients_that_hang_in_the_handshake)
     EXPECT_LOGGED(place.daemon,
                   strstr(daemon_log(place.daemon), "has not ended its handshake in time"));
     expect_joined(&place);
+}
+
+/* Beyond the places that are free there is room for 64: then the oldest has to go. */
+SCENE(integration_forward_tls, handshakes_take_no_places)
+{
+    enum { PLACES = 2, HANGING = PLACES + 64 };
+    struct cluster *cluster = start_one(CLUSTER_PLAIN);
+    const unsigned other = port_reserve();
+    const struct place place = start(cluster, ",tls", cluster->spec.certificates,
+                                     "--request-timeout", "60s", "--max-forwards", "2", "--workers",
+                                     "1", "--forward", text("127.0.0.1:%u", other), NULL);
+    const struct wire_spec plain = {.port = place.spec.port}, away = {.port = (uint16_t)other};
+    struct wire *hanging[HANGING], *first, *second;
+
+    for (size_t i = 0; i < HANGING; i++) {
+        hanging[i] = wire_open(&plain);
+        cr_assert(wire_write(hanging[i], part_of_hello, i % 2 * sizeof(part_of_hello), 1000));
+    }
+    WAIT_UNTIL(5000, metric_of(place.daemon, "bellwether_forward_handshakes") == HANGING);
+    const struct http_answer *status = daemon_get(place.daemon, "/status");
+    cr_expect_eq(http_number(status, "forwards.0.handshakes"), HANGING);
+    cr_expect_eq(http_number(status, "forwards.0.waiting"), 0);
+    cr_expect_eq(http_number(status, "forwards.0.accepted"), HANGING);
+    first = wire_open(&away);
+    cr_assert_str_eq(wire_say(first, "PING"), "PONG");
+    second = wire_open(&place.spec);
+    cr_assert_str_eq(wire_say(second, "PING"), "PONG");
+    cr_expect(wire_ends(hanging[0], 5000), "the oldest hangs still");
+    cr_expect_not(wire_ended(hanging[HANGING - 1]));
+    cr_expect_str_eq(wire_say(wire_open(&place.spec), "PING"),
+                     "-ERR max number of clients reached");
+    cr_expect_str_eq(wire_say(wire_open(&away), "PING"), "-ERR max number of clients reached");
+    EXPECT_LOGGED(place.daemon, strstr(daemon_log(place.daemon), "too many hang in their"));
+    cr_expect_str_eq(wire_say(first, "PING"), "PONG");
 }
 
 SCENE(integration_forward_tls, clients_that_leave_in_the_handshake)
@@ -614,12 +648,12 @@ SCENE(integration_forward_tls, handshakes_with_redis_that_are_cut)
     for (size_t most = 1; most < 200; most = most * 4 + 1) { /* a session is taken up again */
         proxy_behave(proxy, &(struct proxy_manner){.down_most = most});
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER no connection within 1000 ms: ", 40) == 0, "%s", said);
+        cr_expect(strncmp(said, "-NOTSENT no connection within 1000 ms: ", 39) == 0, "%s", said);
     }
     proxy_behave(proxy, &(struct proxy_manner){.piece = 5});
     expect_joined(&place);
     proxy_behave(proxy, &(struct proxy_manner){.silent = true});
-    cr_expect(strncmp(told_instead(&place), "-NOMASTER ", 10) == 0);
+    cr_expect(strncmp(told_instead(&place), "-NOTSENT ", 9) == 0);
     proxy_behave(proxy, &(struct proxy_manner){0});
     WAIT_UNTIL(5000, strcmp(told_instead(&place), "PONG") == 0);
 }

@@ -222,7 +222,7 @@ static enum add ask_over(struct caller *caller, enum kind kind, const char *body
         return ADD_UNKNOWN;
     }
     note_odd(caller, "%s: %s", body, answer);
-    if (strncmp(answer, "-NOMASTER", 9) == 0) {
+    if (strncmp(answer, "-NOMASTER", 9) == 0 || strncmp(answer, "-NOTSENT", 8) == 0) {
         tally->not_sent++;
         hang_up(caller);
         return ADD_NOT_SENT;

@@ -27,7 +27,7 @@ struct writers_spec {
 struct tally {
     size_t acknowledged; /* 200 */
     size_t unknown;      /* 504, outcome unknown; over a forward no answer for a minute */
-    size_t not_sent;     /* 503, outcome not_sent; -NOMASTER */
+    size_t not_sent;     /* 503, outcome not_sent; -NOMASTER, -NOTSENT */
     size_t other;        /* any other answer, or nobody listens */
     size_t dropped;      /* connections that ended without one: it may have run, or not */
     int64_t longest_ms;  /* until an answer; over a forward until the next that was one */

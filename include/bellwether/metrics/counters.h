@@ -61,7 +61,7 @@ struct metrics_redis {
 /* A worker's, about one forward. */
 struct metrics_forward {
     _Atomic int64_t connections[METRIC_FORWARD_TO_COUNT];
-    _Atomic int64_t waiting;
+    _Atomic int64_t waiting, handshakes;
     _Atomic uint64_t bytes[METRIC_FORWARD_WAY_COUNT];
     _Atomic uint64_t closed[METRIC_FORWARD_END_COUNT];
 };
@@ -204,7 +204,7 @@ void metric_sum(struct metric_totals *totals, const struct metric_histogram *his
 
 /* The same of forwards. */
 struct metrics_forward_totals {
-    int64_t connections[METRIC_FORWARD_TO_COUNT], waiting;
+    int64_t connections[METRIC_FORWARD_TO_COUNT], waiting, handshakes;
     uint64_t bytes[METRIC_FORWARD_WAY_COUNT], closed[METRIC_FORWARD_END_COUNT];
 };
 /** Add what all workers have counted of forward `i`. */

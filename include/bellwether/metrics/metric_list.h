@@ -120,6 +120,8 @@
       "Clients that are joined to a master or to a replica.") \
     X(FORWARD_WAITING, "bellwether_forward_waiting", GAUGE, "", NONE, \
       "Clients of forwards that are not joined to a node yet.") \
+    X(FORWARD_HANDSHAKES, "bellwether_forward_handshakes", GAUGE, "", NONE, \
+      "Clients of forwards with TLS whose handshake is not done: they take no place yet.") \
     X(FORWARD_BYTES, "bellwether_forward_bytes_total", COUNTER, "direction", NONE, \
       "Bytes that forwards have passed on, to Redis (in) and to clients (out).") \
     X(FORWARD_CLOSED, "bellwether_forward_closed_total", COUNTER, "reason", NONE, \

@@ -217,6 +217,13 @@ void snapshot_unref(struct snapshot *snapshot);
 /** By name (binary search), or NULL. Borrowed. */
 struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name);
 /**
+ * No master is known, and no Sentinel could say which there are: what is asked for by name may be
+ * there.
+ */
+bool snapshot_knows_no_names(const struct snapshot *snapshot);
+/** Whether a Sentinel can be reached, and none has such a master. NULL: that is not known yet. */
+bool snapshot_lacks(const struct snapshot *snapshot, const char *name);
+/**
  * `lead`, then each Sentinel that can't be heard or said something that can't be used, with why.
  * free() it.
  */

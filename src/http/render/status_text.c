@@ -310,7 +310,7 @@ const char *status_say_place(const struct status_forward *forward, char out[STAT
     return out;
 }
 
-/* A `!` where clients wait. @param of its master where no heading says it; else "". */
+/* A `!` where clients wait, or there is nothing to wait for. @param of its master where no heading says it; else "". */
 static void put_forward(const struct page *page, const struct status_forward *forward,
                         const char *of)
 {
@@ -318,16 +318,21 @@ static void put_forward(const struct page *page, const struct status_forward *fo
     const int64_t *joined = counts->connections;
     char place[STATUS_PLACE_SIZE];
 
-    fprintf(page->to, "%c forward", counts->waiting > 0 ? '!' : ' ');
+    fprintf(page->to, "%c forward", counts->waiting > 0 || forward->lacks ? '!' : ' ');
     put_words(page, " ", status_say_place(forward, place));
     fprintf(page->to, "  to %s",
             metric_forward_to_text((enum metric_forward_to)forward->listen->to));
     put_words(page, " of ", of);
-    fprintf(page->to,
-            "%s%s  clients %" PRId64 ", waiting %" PRId64 ", in %" PRIu64 " bytes, out %" PRIu64
-            " bytes",
+    if (forward->lacks) {
+        fputs(", which no Sentinel knows", page->to);
+    }
+    fprintf(page->to, "%s%s  clients %" PRId64 ", waiting %" PRId64,
             forward->listen->place.tls ? ", tls" : "", forward->listen->auth ? ", auth" : "",
-            joined[METRIC_FORWARD_TO_MASTER] + joined[METRIC_FORWARD_TO_REPLICA], counts->waiting,
+            joined[METRIC_FORWARD_TO_MASTER] + joined[METRIC_FORWARD_TO_REPLICA], counts->waiting);
+    if (forward->listen->place.tls) {
+        fprintf(page->to, ", handshakes %" PRId64, counts->handshakes);
+    }
+    fprintf(page->to, ", in %" PRIu64 " bytes, out %" PRIu64 " bytes",
             counts->bytes[METRIC_FORWARD_WAY_IN], counts->bytes[METRIC_FORWARD_WAY_OUT]);
     for (int i = 0, n = 0; i < METRIC_FORWARD_END_COUNT; i++) {
         if (counts->closed[i] > 0) {

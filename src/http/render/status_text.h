@@ -19,6 +19,7 @@ struct status_forward {
     const struct forward_listen *listen;
     const struct address *address; /* the port is the real one; unset for a Unix socket */
     const char *master;            /* its name; NULL: none is known */
+    bool lacks;                    /* no Sentinel knows one of that name */
     struct metrics_forward_totals counts;
 };
 

@@ -13,7 +13,7 @@ void events_handle(struct request *request)
     struct MHD_Response *response;
 
     if (*name && snapshot && !snapshot_find(snapshot, name) &&
-        !cache_knows_no_names(worker->cache)) {
+        !snapshot_knows_no_names(worker->cache->snapshot)) {
         masters_answer_unknown(request, name);
         return;
     }

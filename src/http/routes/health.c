@@ -72,7 +72,7 @@ static bool report(struct request *request, struct ready_report *out)
 
     if (*request->query.master && snapshot) {
         one = snapshot_find(snapshot, request->query.master);
-        if (!one && !cache_knows_no_names(worker->cache)) {
+        if (!one && !snapshot_knows_no_names(worker->cache->snapshot)) {
             masters_answer_unknown(request, request->query.master);
             return false;
         }

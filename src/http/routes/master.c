@@ -23,7 +23,7 @@ void masters_answer_unknown(struct request *request, const char *name)
     char detail[ROUTE_ARGUMENT_SIZE + 80];
     json_t *problem;
 
-    if (cache_knows_no_names(request->worker->cache)) {
+    if (snapshot_knows_no_names(snapshot)) {
         problem = answer_no_master(snapshot, NULL, snapshot->reason, snapshot->detail);
         json_object_set_new(problem, "name", render_text(name));
         request_answer_problem(request, PROBLEM_NO_MASTER, problem, NULL);

@@ -174,6 +174,7 @@ static void add_forwards(struct scrape *scrape)
                            LABELS(metric_forward_to_text((enum metric_forward_to)j)));
     }
     scrape_add_number(scrape, METRIC_FORWARD_WAITING, sums.waiting);
+    scrape_add_number(scrape, METRIC_FORWARD_HANDSHAKES, sums.handshakes);
     exposition_family(&scrape->out, METRIC_FORWARD_BYTES);
     for (int j = 0; j < METRIC_FORWARD_WAY_COUNT; j++) {
         exposition_integer(&scrape->out, (int64_t)sums.bytes[j],

@@ -315,7 +315,8 @@ static bool find_master(struct command_request *command, enum MHD_Result *result
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result = cache_knows_no_names(cache) ? refuse_nameless(command) : refuse_unknown(command);
+        *result = snapshot_knows_no_names(cache->snapshot) ? refuse_nameless(command)
+                                                           : refuse_unknown(command);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
                strnlen(cache->default_master->master->name, sizeof(command->request->master) - 1));

@@ -190,6 +190,7 @@ static size_t look_at_forwards(const struct http_config *config, const struct sn
         forward->master = forward->listen->master ? forward->listen->master
                           : preset                ? preset->name
                                                   : NULL;
+        forward->lacks = forward->master && snapshot_lacks(snapshot, forward->master);
         metrics_sum_forward(config->metrics, i, &forward->counts);
     }
     return n;
@@ -199,7 +200,7 @@ static json_t *forward_of(const struct status_forward *forward)
 {
     const struct metrics_forward_totals *counts = &forward->counts;
     json_t *json = json_object(), *connections = json_object(), *closed = json_object();
-    json_int_t accepted = counts->waiting;
+    json_int_t accepted = counts->waiting + counts->handshakes;
     char place[STATUS_PLACE_SIZE];
 
     for (int i = 0; i < METRIC_FORWARD_TO_COUNT; i++) {
@@ -220,6 +221,7 @@ static json_t *forward_of(const struct status_forward *forward)
     set(json, "auth", json_boolean(forward->listen->auth));
     set(json, "connections", connections);
     set(json, "waiting", json_integer(counts->waiting));
+    set(json, "handshakes", json_integer(counts->handshakes));
     set(json, "accepted", json_integer(accepted));
     set(json, "bytes_in", json_integer((json_int_t)counts->bytes[METRIC_FORWARD_WAY_IN]));
     set(json, "bytes_out", json_integer((json_int_t)counts->bytes[METRIC_FORWARD_WAY_OUT]));

@@ -191,14 +191,6 @@ struct cached_master *cache_find(struct cache *cache, const char *name)
     return found ? &cache->masters[at] : NULL;
 }
 
-bool cache_knows_no_names(const struct cache *cache)
-{
-    const struct snapshot *snapshot = cache->snapshot;
-
-    return snapshot && snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
-           snapshot->reason != REASON_UNKNOWN_NAME;
-}
-
 const struct answer *cache_answer(struct cache *cache, struct cached_master *cached,
                                   enum answer_kind kind, enum answer_form form)
 {

@@ -80,11 +80,6 @@ bool cache_stalled_at(const struct cache *cache, int64_t now_ms);
 /** By name, or NULL. */
 struct cached_master *cache_find(struct cache *cache, const char *name);
 /**
- * No master is known, and no Sentinel could say which there are: what is asked for by name may be
- * there.
- */
-bool cache_knows_no_names(const struct cache *cache);
-/**
  * The shared answer about a master, rendered now if it was not. Borrowed until the next
  * cache_take().
  */

@@ -77,7 +77,7 @@ static bool may_come(const struct cache *cache, const char *name)
     if (!snapshot) {
         return true;
     }
-    return *name ? cache_knows_no_names(cache) : !snapshot->ambiguous_default;
+    return *name ? snapshot_knows_no_names(cache->snapshot) : !snapshot->ambiguous_default;
 }
 
 /* Whether the route's handler would answer with 200 now. */

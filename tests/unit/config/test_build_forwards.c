@@ -215,10 +215,15 @@ Test(options_forwards, logged_in)
     options_expect_run();
     cr_expect(options.forwards[0].auth && options.forwards[1].auth && options.forwards[2].auth);
     TRY(A("--forward=0.0.0.0:1,auth"), file);
-    options_expect_refused("--forward 0.0.0.0:1", "auth where others may reach it", "takes auth on",
+    options_expect_refused("--forward 0.0.0.0:1", "auth where others may reach it",
+                           "takes auth on 127.0.0.1 (all of 127.0.0.0/8), [::1] or a Unix socket",
                            NULL);
+    cr_expect_not(strstr(failed, "no name"), "%s", failed);
     TRY(A("--forward=localhost:1,auth"), file);
-    options_expect_refused("--forward localhost:1", "auth where others may reach it", NULL);
+    options_expect_refused("--forward localhost:1", "auth where others may reach it",
+                           "no name, which may mean another address tomorrow", NULL);
+    TRY(A("--forward=127.0.0.2:1,auth"), file);
+    options_expect_run();
     TRY(A("--forward=127.0.0.1:1,auth"));
     options_expect_refused("--forward 127.0.0.1:1", "auth without a password",
                            "takes --redis-password-file", NULL);

@@ -193,6 +193,25 @@ Test(options_https, what_is_of_no_use)
     cr_expect(notes("a certificate that nobody uses", "--http-client-ca"));
 }
 
+/* Where Redis speaks TLS: else all that comes in plain goes on in plain, too. */
+Test(options_https, forwards_in_plain)
+{
+    static const char about[] = "what is TLS to Redis comes in plain there";
+
+    TRY(A("--forward=0.0.0.0:1"));
+    options_expect_run();
+    cr_expect_not(notes(about, ""));
+    options_release(&options);
+    TRY(A("--forward=127.0.0.1:1"), A("--forward=unix:/tmp/x"), A("--forward=0.0.0.0:2,tls"), PAIR,
+        A("--redis-tls=on"));
+    options_expect_run();
+    cr_expect_not(notes(about, ""));
+    options_release(&options);
+    TRY(A("--forward=0.0.0.0:1"), A("--redis-tls=on"));
+    options_expect_run();
+    cr_expect(notes(about, "0.0.0.0:1"));
+}
+
 Test(options_https, tokens_in_plain)
 {
     static const char token[] = "BELLWETHER_TOKEN=0123456789abcdef0123";

@@ -171,6 +171,7 @@ void forward_stage_run_for(struct forward_stage *stage, int64_t ms)
 static bool is_busy(const struct forward_stage *stage)
 {
     return metric_look(&stage->counts->waiting) != 0 ||
+           metric_look(&stage->counts->handshakes) != 0 ||
            metric_look(&stage->counts->connections[METRIC_FORWARD_TO_MASTER]) != 0 ||
            metric_look(&stage->counts->connections[METRIC_FORWARD_TO_REPLICA]) != 0;
 }

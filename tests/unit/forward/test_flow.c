@@ -399,7 +399,7 @@ Test(forward_flow, a_node_that_refuses)
     client = forward_stage_client(&stage);
     char text[ADDRESS_TEXT_SIZE], wanted[200];
     snprintf(wanted, sizeof(wanted),
-             "-NOMASTER no connection within 400 ms: %s: Connection refused\r\n",
+             "-NOTSENT no connection within 400 ms: %s: Connection refused\r\n",
              address_format(&at, text));
     EXPECT_COMES(&stage, client, wanted);
     RUN_UNTIL(&stage, forward_stage_ended(client));
@@ -502,7 +502,7 @@ Test(forward_flow, the_lag_of_replicas)
     cr_expect_not(forward_stage_ended(client));
     /* But nobody else is sent there. */
     int other = forward_stage_client(&stage);
-    EXPECT_COMES(&stage, other, "-NOMASTER no healthy replica within 300 ms\r\n");
+    EXPECT_COMES(&stage, other, "-NOTSENT no healthy replica within 300 ms\r\n");
     stage.replicas[0].lag_bytes = 101;
     stage.replicas[0].lag_at_ms = clock_boot_ms();
     forward_stage_publish(&stage);

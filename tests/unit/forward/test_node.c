@@ -62,7 +62,7 @@ static void refuse_and_move(bool again)
     }
     publish_another(&stage, 1);
     int other = forward_stage_accept(&stage, 1); /* which says nothing */
-    EXPECT_COMES(&stage, client, "-NOMASTER no connection within 600 ms\r\n");
+    EXPECT_COMES(&stage, client, "-NOTSENT no connection within 600 ms\r\n");
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_AUTH), 0);
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_NO_NODE), 1);
     close(client);
@@ -139,7 +139,7 @@ Test(forward_node, one_that_says_nothing)
     const struct address at = forward_stage_node(&stage, 0);
     int client = forward_stage_client(&stage);
     snprintf(wanted, sizeof(wanted),
-             "-NOMASTER no connection within 400 ms: %s: it did not answer in time\r\n",
+             "-NOTSENT no connection within 400 ms: %s: it did not answer in time\r\n",
              address_format(&at, text));
     EXPECT_COMES(&stage, client, wanted);
     cr_expect_geq(stage.suspicions, 1);

@@ -20,7 +20,7 @@ static void expect_told(struct forward_stage *stage, int client, const char *wor
     const struct address at = stage->says.address;
     char text[ADDRESS_TEXT_SIZE], wanted[256];
 
-    snprintf(wanted, sizeof(wanted), "-NOMASTER no connection within %d ms: %s: %s\r\n",
+    snprintf(wanted, sizeof(wanted), "-NOTSENT no connection within %d ms: %s: %s\r\n",
              (int)stage->config.wait_ms, address_format(&at, text), words);
     EXPECT_COMES(stage, client, wanted);
     RUN_UNTIL(stage, forward_stage_ended(client));
@@ -57,6 +57,12 @@ Test(forward_trouble, no_certificate_can_be_used)
         cr_expect_eq(metric_read(&counts->closed[METRIC_FORWARD_END_TLS]), (uint64_t)i);
         close(client);
     }
+    client = forward_stage_client_of(&stage, 1); /* a health check: it has not failed */
+    RUN_UNTIL(&stage, metric_look(&counts->handshakes) == 1);
+    close(client);
+    RUN_UNTIL(&stage, metric_look(&counts->handshakes) == 0);
+    cr_expect_eq(metric_read(&counts->closed[METRIC_FORWARD_END_CLIENT]), 1);
+    cr_expect_eq(metric_read(&counts->closed[METRIC_FORWARD_END_TLS]), 3);
     client = forward_stage_client_of(&stage, 1);
     forward_stage_send(client, "PING\r\n");
     EXPECT_COMES(&stage, client, "-ERR TLS is spoken here, and this is no TLS\r\n");

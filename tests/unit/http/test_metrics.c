@@ -253,6 +253,7 @@ Test(http_metrics, forwards_are_summed_up)
     metric_move(&other->connections[METRIC_FORWARD_TO_MASTER], 3);
     metric_move(&other->connections[METRIC_FORWARD_TO_REPLICA], 1);
     metric_move(&other->waiting, 7);
+    metric_move(&one->handshakes, 6);
     metric_add(&one->bytes[METRIC_FORWARD_WAY_IN], 10);
     metric_add(&other->bytes[METRIC_FORWARD_WAY_IN], 1000);
     metric_add(&other->bytes[METRIC_FORWARD_WAY_OUT], 5);
@@ -260,6 +261,7 @@ Test(http_metrics, forwards_are_summed_up)
     metric_add(&other->closed[METRIC_FORWARD_END_SWITCH], 4);
     EXPECT_LINES("bellwether_forward_connections{to=\"master\"} 5",
                  "bellwether_forward_connections{to=\"replica\"} 1", "bellwether_forward_waiting 7",
+                 "bellwether_forward_handshakes 6",
                  "bellwether_forward_bytes_total{direction=\"in\"} 1010",
                  "bellwether_forward_bytes_total{direction=\"out\"} 5",
                  "bellwether_forward_closed_total{reason=\"switch\"} 8",

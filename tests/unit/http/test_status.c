@@ -181,14 +181,14 @@ Test(http_status_forwards, json)
     snprintf(wanted, sizeof(wanted),
              "\"forwards\":[{\"listen\":\"127.0.0.1:%u\",\"to\":\"master\",\"master\":\"mymaster\","
              "\"tls\":false,\"auth\":false,\"connections\":{\"master\":2,\"replica\":0},"
-             "\"waiting\":0,\"accepted\":6,\"bytes_in\":100,\"bytes_out\":2000,"
+             "\"waiting\":0,\"handshakes\":0,\"accepted\":6,\"bytes_in\":100,\"bytes_out\":2000,"
              "\"closed\":{\"client\":3,\"server\":0,",
              (unsigned)forward_shared_address(harness.config.forwards, 0)->port);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
     snprintf(wanted, sizeof(wanted),
              "{\"listen\":\"unix:%s\",\"to\":\"replica\",\"master\":\"mymaster\",\"tls\":false,"
              "\"auth\":true,\"connections\":{\"master\":0,\"replica\":1},\"waiting\":4,"
-             "\"accepted\":5,",
+             "\"handshakes\":0,\"accepted\":5,",
              socket_path);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
     cr_expect(strstr(reply.body, "\"to\":\"master\",\"master\":\"elsewhere\""), "%s", reply.body);
@@ -212,8 +212,10 @@ Test(http_status_forwards, text)
         "\n! forward unix:%s  to replica, auth  clients 1, waiting 4, in 0 bytes, out 0 bytes\n",
         socket_path);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
-    snprintf(wanted, sizeof(wanted), "\n  forward 127.0.0.1:%u  to master of elsewhere  clients 0,",
-             (unsigned)forward_shared_address(harness.config.forwards, 2)->port);
+    snprintf(
+        wanted, sizeof(wanted),
+        "\n! forward 127.0.0.1:%u  to master of elsewhere, which no Sentinel knows  clients 0,",
+        (unsigned)forward_shared_address(harness.config.forwards, 2)->port);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
     reply_release(&reply);
 }

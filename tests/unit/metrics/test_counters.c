@@ -65,6 +65,7 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "policy_refusals_total{}",
                                            "forward_connections{to}",
                                            "forward_waiting{}",
+                                           "forward_handshakes{}",
                                            "forward_bytes_total{direction}",
                                            "forward_closed_total{reason}",
                                            "reload_success{}",
