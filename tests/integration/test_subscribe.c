@@ -568,6 +568,76 @@ SCENE(integration_subscribe, slow_readers_are_cut_off)
     raw_close(slow->raw);
 }
 
+static void publish_at_once(const struct server *node, const char *channel, int n, int bytes)
+{
+    const char *script = text("for i = 1, %d do redis.call('PUBLISH', '%s', i .. ' ' .. "
+                              "string.rep('x', %d)) end return 'OK'",
+                              n, channel, bytes);
+
+    cr_assert_str_eq(redis_say(node, "EVAL %s 0", script), "OK");
+}
+
+/* It comes faster than he can be written to, and he reads. */
+SCENE(integration_subscribe, a_burst_reaches_who_reads)
+{
+    const int n = 20000;
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
+
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    publish_at_once(node, "c", n, 200);
+    for (int i = 1; i <= n; i++) {
+        const char *block = raw_upto(listening->raw, "\n\n", patient(20000));
+        const char *begin = text("data: message,c,%d x", i);
+
+        cr_assert(block && strncmp(block, begin, strlen(begin)) == 0, "not %s, but %.40s", begin,
+                  block ? block : "the end");
+    }
+    cr_expect_eq(metric_of(daemon, "bellwether_streams_cut_total"), 0);
+    stop_listening(listening);
+}
+
+/* A mebibyte may wait for who reads nothing; with more he is cut off a second later. */
+SCENE(integration_subscribe, a_mebibyte_may_be_unread)
+{
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c/d");
+
+    EXPECT_HEARD(listening, "data: subscribe,d,2\n\n");
+    publish_at_once(node, "c", 100, 10000);
+    HOLDS_FOR(1500, metric_of(daemon, "bellwether_streams_cut_total") == 0 &&
+                        *redis_say(node, "PUBLISH c again") == '1');
+    /* what the kernel takes of it comes on top */
+    publish_at_once(node, "c", 1000, 10000);
+    WAIT_UNTIL(20000, redis_say(node, "PUBLISH c again") &&
+                          metric_of(daemon, "bellwether_streams_cut_total") == 1);
+    cr_assert(strstr(daemon_log(daemon), "stream=\"subscribe c d\" because=\"its reader has over 1 "
+                                         "MiB unread and takes nothing for 1 s\" streams=1"),
+              "%s", daemon_log(daemon));
+    raw_close(listening->raw);
+}
+
+SCENE(integration_subscribe, sixteen_mebibytes_are_too_many)
+{
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/psubscribe/c*");
+
+    EXPECT_HEARD(listening, "data: psubscribe,c*,1\n\n");
+    for (int i = 0; i < 2; i++) { /* so fast that a second need not have passed */
+        publish_at_once(node, "c", 12, 1000000);
+    }
+    WAIT_UNTIL(20000, redis_say(node, "PUBLISH c again") &&
+                          metric_of(daemon, "bellwether_streams_cut_total") == 1);
+    cr_assert(strstr(daemon_log(daemon), "stream=\"psubscribe c*\""), "%s", daemon_log(daemon));
+    raw_close(listening->raw);
+}
+
 /* What is published must not be missing unseen. */
 SCENE(integration_subscribe, without_memory_streams_are_cut_off)
 {

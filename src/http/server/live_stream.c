@@ -5,18 +5,21 @@
 #include "live_stream.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/list.h"
+#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "response.h"
 #include "worker.h"
 
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
+#define SAY_EVERY_MS 60000
 #define ANSWER_MS 1000 /* after a beat, who has left has answered it with a reset */
 #define SEND_BUFFER_BYTES \
     32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
@@ -90,12 +93,37 @@ static void beat(void *data)
 
 /* ---- the state ---- */
 
+/* All workers say it together, once in a while. */
+static void say_cut(const struct live_stream *stream)
+{
+    static _Atomic int64_t said_ms;
+    static _Atomic uint64_t unsaid;
+    int64_t now_ms = clock_boot_ms(), before_ms = atomic_load(&said_ms);
+    struct buffer text = {0};
+    char *what;
+
+    atomic_fetch_add(&unsaid, 1);
+    if ((before_ms && now_ms - before_ms < SAY_EVERY_MS) ||
+        !atomic_compare_exchange_strong(&said_ms, &before_ms, now_ms)) {
+        return;
+    }
+    stream->kind->describe(stream, &text);
+    what = buffer_take_text(&text, NULL);
+    log_warn("a stream is cut off", LOG_STR("stream", what),
+             LOG_STR("because", stream->kind->overrun(stream)),
+             LOG_INT("streams", (int64_t)atomic_exchange(&unsaid, 0)));
+    free(what);
+}
+
 /* The state changes nowhere else, and onward only. */
 static void move(struct live_stream *stream, enum live_state state)
 {
     if (state > stream->state) {
         stream->state = state;
-        metric_add(&stream->all->worker->counts->streams_cut, state == LIVE_CUT);
+        if (state == LIVE_CUT) {
+            metric_add(&stream->all->worker->counts->streams_cut, 1);
+            say_cut(stream);
+        }
     }
 }
 
@@ -226,7 +254,7 @@ static ssize_t read_stream(void *data, uint64_t at, char *to, size_t room)
     size_t used;
 
     (void)at;
-    if (stream->state == LIVE_CUT || stream->kind->is_overrun(stream)) {
+    if (stream->state == LIVE_CUT || stream->kind->overrun(stream)) {
         move(stream, LIVE_CUT);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
