@@ -147,16 +147,14 @@ SCENE(integration_subscribe, streams_share_one_subscription)
     EXPECT_HEARD(named, "data: pmessage,n?ws,news,it, rains\n\n");
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "weather", "{\"rain\":1}", NULL), "1");
     EXPECT_HEARD(second, "data: message,weather,{\"rain\":1}\n\n");
-    /* Who has left is found out when something is written to him. */
     stop_listening(second);
-    WAIT_UNTIL(20000,
-               redis_say(node, "PUBLISH weather again") && subscribed_to(node, "weather") == 0);
+    WAIT_UNTIL(20000, subscribed_to(node, "weather") == 0);
     cr_expect_eq(subscribed_to(node, "news"), 1);
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "news", "still", NULL), "2");
     EXPECT_HEARD(first, "data: message,news,still\n\n");
     stop_listening(first);
     stop_listening(named);
-    WAIT_UNTIL(20000, redis_say(node, "PUBLISH news again") && pubsub_clients(node) == others);
+    WAIT_UNTIL(20000, pubsub_clients(node) == others);
     cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 0);
 }
 
@@ -542,6 +540,23 @@ SCENE(integration_subscribe, streams_count_among_those_that_wait)
 
     EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c"), 503, "TOOMANY", NULL);
+    stop_listening(listening);
+}
+
+/* Long before anything is to be written to him. */
+SCENE(integration_subscribe, who_hangs_up_gives_his_place_back)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-waiters", "2", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
+    struct listening *events = listen_to(daemon, "/events");
+
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    raw_shut(listening->raw);
+    raw_close(events->raw);
+    WAIT_UNTIL(8000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 0 &&
+                         metric_of(daemon, "bellwether_http_waiters{kind=\"stream\"}") == 0);
+    cr_assert(ends(listening));
     stop_listening(listening);
 }
 

@@ -20,7 +20,6 @@
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
 #define SAY_EVERY_MS 60000
-#define ANSWER_MS 1000 /* after a beat, who has left has answered it with a reset */
 #define SEND_BUFFER_BYTES \
     32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
 #define BLOCK_BYTES \
@@ -32,7 +31,7 @@ struct live_streams {
     struct worker *worker;
     struct list list;
     struct loop_timer *beat_timer;
-    struct loop_timer *left_timer;
+    struct loop_timer *look_timer;
 };
 
 /* ---- the list ---- */
@@ -85,9 +84,6 @@ static void beat(void *data)
         suspended_call(&stream->suspended);
         show_life(stream);
     } while (stream != last);
-    if (!loop_timer_armed(streams->left_timer)) {
-        loop_timer_start(streams->left_timer, ANSWER_MS);
-    }
     arm(streams);
 }
 
@@ -151,8 +147,15 @@ void live_stream_cut(struct live_stream *stream)
     }
 }
 
-/* libmicrohttpd does not watch those that sleep: it finds out when it writes. */
-static void look_for_left(void *data)
+static void start_looking(struct live_streams *streams)
+{
+    if (streams->list.first && !loop_timer_armed(streams->look_timer)) {
+        loop_timer_start(streams->look_timer, LOOK_AFTER_MS);
+    }
+}
+
+/* libmicrohttpd does not watch those that sleep: it would find out when it writes. */
+static void look_after(void *data)
 {
     struct live_streams *streams = data;
     struct pollfd *polls;
@@ -164,7 +167,7 @@ static void look_for_left(void *data)
     polls = mem_new(n + 1, sizeof(*polls));
     LIST_EACH(struct live_stream, stream, &streams->list, link) {
         if (stream->suspended.state == SUSPENDED_ASLEEP) {
-            polls[i++].fd = stream->fd; /* asked for nothing: resets and hang-ups are told */
+            polls[i++] = (struct pollfd){.fd = stream->fd, .events = POLLRDHUP};
         }
     }
     if (poll(polls, (nfds_t)n, 0) > 0) {
@@ -176,6 +179,7 @@ static void look_for_left(void *data)
         }
     }
     free(polls);
+    start_looking(streams);
 }
 
 void live_streams_end_all(struct live_streams *streams)
@@ -351,6 +355,7 @@ struct MHD_Response *live_stream_open(struct live_stream *stream, const struct l
     if (!loop_timer_armed(streams->beat_timer)) {
         arm(streams);
     }
+    start_looking(streams);
     return respond(read_stream, stream, stream_free);
 }
 
@@ -360,13 +365,13 @@ struct live_streams *live_streams_new(struct worker *worker)
 
     streams->worker = worker;
     streams->beat_timer = loop_timer_new(worker->loop, beat, streams);
-    streams->left_timer = loop_timer_new(worker->loop, look_for_left, streams);
+    streams->look_timer = loop_timer_new(worker->loop, look_after, streams);
     return streams;
 }
 
 void live_streams_free(struct live_streams *streams)
 {
     loop_timer_free(streams->beat_timer);
-    loop_timer_free(streams->left_timer);
+    loop_timer_free(streams->look_timer);
     free(streams);
 }
