@@ -8,6 +8,9 @@
 
 #include "request_outcome.h"
 
+#define NEVER_ON_REPLICAS \
+    "never on replicas; GET or POST /redis/subscribe/{channel} or /redis/psubscribe/{pattern} is a stream of what is published on the master"
+
 /*
  * What makes a stream is none of the commands that callers share a connection for, whatever the
  * rules say. @return NULL: it may; else why not.
@@ -17,6 +20,9 @@ static const char *why_denied(const struct pool_request *request, const struct c
 {
     bool is_stream = facts->care == COMMAND_CARE_STREAM;
 
+    if (is_stream && request->target == POOL_REPLICA) {
+        return NEVER_ON_REPLICAS;
+    }
     if (!facts->allowed && (!is_stream || request->stream)) {
         return facts->rule;
     }

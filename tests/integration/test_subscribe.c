@@ -204,7 +204,13 @@ SCENE(integration_subscribe, methods_and_bad_input)
     expect_to_listen(posted);
     EXPECT_HEARD(posted, "data: subscribe,d,2\n\n");
     stop_listening(posted);
-    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/"), 400, "BADREQUEST", NULL);
+    posted = listen_to(daemon, "/redis/SUBSCRIBE/C");
+    EXPECT_HEARD(posted, "data: subscribe,C,1\n\n");
+    raw_close(posted->raw); /* a path that openapi.yaml has no words for */
+    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe"), 400,
+                 "BADREQUEST the path names no channel", NULL);
+    EXPECT_ERROR(command_post(daemon, "/masters/mymaster/redis/psubscribe/", "[]"), 400,
+                 "BADREQUEST the path names no channel", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/a%00b"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/%zz"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?EX=1"), 400, "BADREQUEST", NULL);
@@ -246,7 +252,7 @@ SCENE(integration_subscribe, rules)
         expect_denied(command_run(asked, "SUBSCRIBE", "c", NULL),
                       "GET or POST /redis/subscribe/{channel}");
         expect_denied(daemon_get(asked, "/replica/redis/subscribe/c"),
-                      "/redis/subscribe/{channel}");
+                      "never on replicas; GET or POST /redis/subscribe/{channel}");
         expect_denied(command_run(asked, "UNSUBSCRIBE", "c", NULL),
                       "ends when its caller hangs up");
         expect_denied(command_run(asked, "MONITOR", NULL), "redis-cli MONITOR");
