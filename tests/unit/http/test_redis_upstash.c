@@ -87,6 +87,16 @@ Test(http_upstash, refusals_are_problems)
                  "bad-command", "BADREQUEST Upstash-Response-Format is \"?\"; it takes");
     expect_error(request("POST", "/redis/multi-exec", RESP2 BASE64, "[[\"GET\",\"k\"]]"), 400,
                  "bad-command", "BADREQUEST Upstash-Response-Format: resp2 has no base64");
+    expect_error(request("GET", "/redis/get/k", RESP2 "Upstash-Response-Format: json\r\n", NULL),
+                 400, "bad-command",
+                 "BADREQUEST there are two headers Upstash-Response-Format, and one is taken");
+    expect_error(request("GET", "/redis/get/k", BASE64 "upstash-encoding: none\r\n", NULL), 400,
+                 "bad-command",
+                 "BADREQUEST there are two headers Upstash-Encoding, and one is taken");
+    expect_error(request("GET", "/redis/subscribe/c", RESP2, NULL), 400, "bad-command",
+                 "BADREQUEST a stream has no RESP2: ask without Upstash-Response-Format");
+    expect_error(request("GET", "/redis/subscribe/c", RESP2 BASE64, NULL), 400, "bad-command",
+                 "BADREQUEST a stream has no RESP2");
 }
 
 /* ---- sync tokens ---- */
