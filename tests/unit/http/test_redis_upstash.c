@@ -202,6 +202,12 @@ Test(http_upstash, what_clients_put_behind_a_query)
     expect_post("/replica/redis?retry=always&_token=a/b==/pipeline", list, answer);
     expect_post("/redis/?_token=t&x/pipeline", list, answer);
     expect_post("/redis?/pipeline", list, answer);
+    expect_post("/redis?retry=always/pipeline/", list, answer);
+    expect_post("/redis?retry=always&_token=a/multi-exec/", list, answer);
+    expect_post("/redis?retry=always/", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
+    expect_post("/redis?/", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
+    expect_post_error("/redis?retry=always//", "[\"GET\",\"k\"]", 400, "bad-parameter",
+                      "BADREQUEST ");
     expect_post("/redis?retry=always", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     expect_post_error("/redis?retry=never/pipeline", list, 400, "bad-parameter", "BADREQUEST ");
     expect_post_error("/redis?retry=always/pipelines", list, 400, "bad-parameter", "BADREQUEST ");
