@@ -327,12 +327,14 @@ static void expect_through(struct cluster *cluster, struct listening *listening,
 {
     struct server *old = &cluster->nodes[0];
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    const char *from, *to;
+    const char *since, *from, *to;
 
     EXPECT_HEARD(listening, ": interrupted since ");
     EXPECT_HEARD(listening, ": gap from ");
     from = strstr(listening->heard, ": gap from ") + strlen(": gap from ");
     to = strstr(from, " to ") + strlen(" to ");
+    since = strstr(listening->heard, ": interrupted since ") + strlen(": interrupted since ");
+    cr_assert(strncmp(since, from, 24) == 0, "%s", listening->heard);
     cr_assert(from[4] == '-' && to[4] == '-' && strncmp(from, to, 24) <= 0, "%s", from);
     WAIT_UNTIL(10000, strtol(redis_say(now, "PUBLISH c after"), NULL, 10) > 0);
     EXPECT_HEARD(listening, text("data: %s,after\n\n", begin));
