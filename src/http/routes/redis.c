@@ -466,15 +466,20 @@ static enum MHD_Result refuse_format(struct command_request *command)
     return refuse_bad(command, words);
 }
 
+static enum MHD_Result refuse_method(struct command_request *command)
+{
+    char words[96];
+
+    snprintf(words, sizeof(words), "this route takes %s", router_allow(command->route->methods));
+    return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST", words, NULL);
+}
+
 static enum MHD_Result refuse(struct command_request *command)
 {
     switch (command->state) {
     case COMMAND_REQUEST_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
-    case COMMAND_REQUEST_BAD_METHOD:
-        return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
-                                      "see the Allow header for the methods that this route has",
-                                      NULL);
+    case COMMAND_REQUEST_BAD_METHOD: return refuse_method(command);
     case COMMAND_REQUEST_TWICE: {
         char words[64];
 
