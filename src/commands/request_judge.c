@@ -6,7 +6,11 @@
 
 #include <stdio.h>
 
+#include "bellwether/base/utf8.h"
 #include "request_outcome.h"
+
+#define NEVER_ON_REPLICAS \
+    "never on replicas; GET or POST /redis/subscribe/{channel} or /redis/psubscribe/{pattern} is a stream of what is published on the master"
 
 /*
  * What makes a stream is none of the commands that callers share a connection for, whatever the
@@ -17,6 +21,9 @@ static const char *why_denied(const struct pool_request *request, const struct c
 {
     bool is_stream = facts->care == COMMAND_CARE_STREAM;
 
+    if (is_stream && request->target == POOL_REPLICA) {
+        return NEVER_ON_REPLICAS;
+    }
     if (!facts->allowed && (!is_stream || request->stream)) {
         return facts->rule;
     }
@@ -106,8 +113,9 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     struct metrics_redis *counts = run->master_pool->pool->counts;
     struct command_run *command_run = &run->commands[i];
     struct command_facts facts;
-    const char *why;
-    char where[48] = "";
+    const char *why, *name = command->name;
+    char where[48] = "", shown[COMMAND_NAME_SIZE];
+    size_t size;
 
     command_table_look(run->master_pool->commands_table, command->name, command->sub, &facts);
     *ask = facts.ask;
@@ -131,10 +139,16 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     if (run->request->transaction) {
         snprintf(where, sizeof(where), "command %zu: ", number + 1);
     }
-    command_run_fails(
-        run, i, OUTCOME_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s%s%s", where,
-        command->name, why, run->request->stream ? "; the option commands takes +" : "",
-        run->request->stream ? command->name : "");
+    if (*name == '\0') { /* it is too long, or has a NUL */
+        const char *sent = batch_argument(run->request->batch, i + number, 0, &size);
+
+        utf8_copy(sent, size, shown, sizeof(shown));
+        name = shown;
+    }
+    command_run_fails(run, i, OUTCOME_DENIED,
+                      "NOPERM %sthis daemon does not run '%s' for you: %s%s%s", where, name, why,
+                      run->request->stream ? "; the option commands takes +" : "",
+                      run->request->stream ? command->name : "");
     return false;
 }
 

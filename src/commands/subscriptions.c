@@ -246,6 +246,7 @@ const struct address *subscriber_address(const struct subscriber *subscriber)
 static void confirm(struct topic *topic)
 {
     struct subscriptions *all = topic->owner;
+    int64_t now_ms;
 
     topic->confirmed = true;
     LIST_EACH(struct subscription, subscription, &topic->listening, link) {
@@ -253,7 +254,9 @@ static void confirm(struct topic *topic)
 
         if (--subscriber->n_open == 0 && subscriber->state == SUBSCRIBER_INTERRUPTED) {
             subscriber->state = SUBSCRIBER_LISTENING;
-            hooks_of(all)->resumed(subscriber, wall_of(subscriber->since_ms), clock_wall_ms());
+            now_ms = clock_wall_ms();
+            hooks_of(all)->resumed(subscriber, subscriber->since_ms,
+                                   now_ms > subscriber->since_ms ? now_ms : subscriber->since_ms);
         }
     }
     subscriptions_review(all);
@@ -357,7 +360,7 @@ static int64_t gap_begins_ms(const struct subscriptions *all)
 
 static void interrupt(struct subscriptions *all)
 {
-    int64_t since_ms = gap_begins_ms(all);
+    int64_t since_ms = wall_of(gap_begins_ms(all));
 
     all->pool_conn = NULL;
     for (size_t kind = 0; kind < SUBSCRIBER_KINDS; kind++) {
@@ -374,7 +377,7 @@ static void interrupt(struct subscriptions *all)
         if (subscriber->state == SUBSCRIBER_LISTENING) {
             subscriber->state = SUBSCRIBER_INTERRUPTED;
             subscriber->since_ms = since_ms;
-            hooks_of(all)->interrupted(subscriber, wall_of(since_ms));
+            hooks_of(all)->interrupted(subscriber, since_ms);
         }
     }
 }

@@ -147,16 +147,14 @@ SCENE(integration_subscribe, streams_share_one_subscription)
     EXPECT_HEARD(named, "data: pmessage,n?ws,news,it, rains\n\n");
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "weather", "{\"rain\":1}", NULL), "1");
     EXPECT_HEARD(second, "data: message,weather,{\"rain\":1}\n\n");
-    /* Who has left is found out when something is written to him. */
     stop_listening(second);
-    WAIT_UNTIL(20000,
-               redis_say(node, "PUBLISH weather again") && subscribed_to(node, "weather") == 0);
+    WAIT_UNTIL(20000, subscribed_to(node, "weather") == 0);
     cr_expect_eq(subscribed_to(node, "news"), 1);
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "news", "still", NULL), "2");
     EXPECT_HEARD(first, "data: message,news,still\n\n");
     stop_listening(first);
     stop_listening(named);
-    WAIT_UNTIL(20000, redis_say(node, "PUBLISH news again") && pubsub_clients(node) == others);
+    WAIT_UNTIL(20000, pubsub_clients(node) == others);
     cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 0);
 }
 
@@ -206,7 +204,13 @@ SCENE(integration_subscribe, methods_and_bad_input)
     expect_to_listen(posted);
     EXPECT_HEARD(posted, "data: subscribe,d,2\n\n");
     stop_listening(posted);
-    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/"), 400, "BADREQUEST", NULL);
+    posted = listen_to(daemon, "/redis/SUBSCRIBE/C");
+    EXPECT_HEARD(posted, "data: subscribe,C,1\n\n");
+    raw_close(posted->raw); /* a path that openapi.yaml has no words for */
+    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe"), 400,
+                 "BADREQUEST the path names no channel", NULL);
+    EXPECT_ERROR(command_post(daemon, "/masters/mymaster/redis/psubscribe/", "[]"), 400,
+                 "BADREQUEST the path names no channel", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/a%00b"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/%zz"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?EX=1"), 400, "BADREQUEST", NULL);
@@ -248,7 +252,7 @@ SCENE(integration_subscribe, rules)
         expect_denied(command_run(asked, "SUBSCRIBE", "c", NULL),
                       "GET or POST /redis/subscribe/{channel}");
         expect_denied(daemon_get(asked, "/replica/redis/subscribe/c"),
-                      "/redis/subscribe/{channel}");
+                      "never on replicas; GET or POST /redis/subscribe/{channel}");
         expect_denied(command_run(asked, "UNSUBSCRIBE", "c", NULL),
                       "ends when its caller hangs up");
         expect_denied(command_run(asked, "MONITOR", NULL), "redis-cli MONITOR");
@@ -323,12 +327,14 @@ static void expect_through(struct cluster *cluster, struct listening *listening,
 {
     struct server *old = &cluster->nodes[0];
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    const char *from, *to;
+    const char *since, *from, *to;
 
     EXPECT_HEARD(listening, ": interrupted since ");
     EXPECT_HEARD(listening, ": gap from ");
     from = strstr(listening->heard, ": gap from ") + strlen(": gap from ");
     to = strstr(from, " to ") + strlen(" to ");
+    since = strstr(listening->heard, ": interrupted since ") + strlen(": interrupted since ");
+    cr_assert(strncmp(since, from, 24) == 0, "%s", listening->heard);
     cr_assert(from[4] == '-' && to[4] == '-' && strncmp(from, to, 24) <= 0, "%s", from);
     WAIT_UNTIL(10000, strtol(redis_say(now, "PUBLISH c after"), NULL, 10) > 0);
     EXPECT_HEARD(listening, text("data: %s,after\n\n", begin));
@@ -545,6 +551,23 @@ SCENE(integration_subscribe, streams_count_among_those_that_wait)
     stop_listening(listening);
 }
 
+/* Long before anything is to be written to him. */
+SCENE(integration_subscribe, who_hangs_up_gives_his_place_back)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-waiters", "2", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
+    struct listening *events = listen_to(daemon, "/events");
+
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    raw_shut(listening->raw);
+    raw_close(events->raw);
+    WAIT_UNTIL(8000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 0 &&
+                         metric_of(daemon, "bellwether_http_waiters{kind=\"stream\"}") == 0);
+    cr_assert(ends(listening));
+    stop_listening(listening);
+}
+
 SCENE(integration_subscribe, slow_readers_are_cut_off)
 {
     struct cluster *cluster = start_one();
@@ -566,6 +589,76 @@ SCENE(integration_subscribe, slow_readers_are_cut_off)
     EXPECT_HEARD(quick, "data: message,c,end\n\n");
     stop_listening(quick);
     raw_close(slow->raw);
+}
+
+static void publish_at_once(const struct server *node, const char *channel, int n, int bytes)
+{
+    const char *script = text("for i = 1, %d do redis.call('PUBLISH', '%s', i .. ' ' .. "
+                              "string.rep('x', %d)) end return 'OK'",
+                              n, channel, bytes);
+
+    cr_assert_str_eq(redis_say(node, "EVAL %s 0", script), "OK");
+}
+
+/* It comes faster than he can be written to, and he reads. */
+SCENE(integration_subscribe, a_burst_reaches_who_reads)
+{
+    const int n = 20000;
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
+
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    publish_at_once(node, "c", n, 200);
+    for (int i = 1; i <= n; i++) {
+        const char *block = raw_upto(listening->raw, "\n\n", patient(20000));
+        const char *begin = text("data: message,c,%d x", i);
+
+        cr_assert(block && strncmp(block, begin, strlen(begin)) == 0, "not %s, but %.40s", begin,
+                  block ? block : "the end");
+    }
+    cr_expect_eq(metric_of(daemon, "bellwether_streams_cut_total"), 0);
+    stop_listening(listening);
+}
+
+/* A mebibyte may wait for who reads nothing; with more he is cut off a second later. */
+SCENE(integration_subscribe, a_mebibyte_may_be_unread)
+{
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c/d");
+
+    EXPECT_HEARD(listening, "data: subscribe,d,2\n\n");
+    publish_at_once(node, "c", 100, 10000);
+    HOLDS_FOR(1500, metric_of(daemon, "bellwether_streams_cut_total") == 0 &&
+                        *redis_say(node, "PUBLISH c again") == '1');
+    /* what the kernel takes of it comes on top */
+    publish_at_once(node, "c", 1000, 10000);
+    WAIT_UNTIL(20000, redis_say(node, "PUBLISH c again") &&
+                          metric_of(daemon, "bellwether_streams_cut_total") == 1);
+    cr_assert(strstr(daemon_log(daemon), "stream=\"subscribe c d\" because=\"its reader has over 1 "
+                                         "MiB unread and takes nothing for 1 s\" streams=1"),
+              "%s", daemon_log(daemon));
+    raw_close(listening->raw);
+}
+
+SCENE(integration_subscribe, sixteen_mebibytes_are_too_many)
+{
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/psubscribe/c*");
+
+    EXPECT_HEARD(listening, "data: psubscribe,c*,1\n\n");
+    for (int i = 0; i < 2; i++) { /* so fast that a second need not have passed */
+        publish_at_once(node, "c", 12, 1000000);
+    }
+    WAIT_UNTIL(20000, redis_say(node, "PUBLISH c again") &&
+                          metric_of(daemon, "bellwether_streams_cut_total") == 1);
+    cr_assert(strstr(daemon_log(daemon), "stream=\"psubscribe c*\""), "%s", daemon_log(daemon));
+    raw_close(listening->raw);
 }
 
 /* What is published must not be missing unseen. */

@@ -40,7 +40,7 @@ struct subscriber {
     enum subscriber_state state;
     enum subscriber_kind kind;
     int64_t deadline_ms;                /* boot clock: while it joins */
-    int64_t since_ms;                   /* boot clock: while it is interrupted */
+    int64_t since_ms;                   /* wall clock: while it is interrupted */
     struct subscription *subscriptions; /* owned, `n` of them, in the caller's order */
     size_t n;
     size_t n_open; /* of these, to be confirmed */

@@ -9,10 +9,19 @@
 #include <string.h>
 
 #include "bellwether/base/budget.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "http/render/channel_text.h"
 
-#define QUEUE_BYTES_MAX ((size_t)1024 * 1024) /* beside one that is longer */
+/* Unread bytes beside one message that may be longer; with those messages themselves. */
+#define STALLED_BYTES_MAX ((size_t)1024 * 1024)
+#define STALLED_MS 1000
+#define STALLED_WORDS "its reader has over 1 MiB unread and takes nothing for 1 s"
+#define QUEUE_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define QUEUE_WORDS "its reader has over 16 MiB unread"
+#define MEMORY_WORDS "there is no memory for what was published (option max-memory)"
+#define SHOWN_NAMES 3     /* in the log */
+#define MESSAGE_BYTES 128 /* what a message takes beside its text, or nearly so */
 
 struct told {
     size_t references;
@@ -42,12 +51,6 @@ static void told_unref(struct told *told)
     }
 }
 
-/* What it takes, for whoever leaves it unread. */
-static size_t weight(const struct told *told)
-{
-    return told->text.room + sizeof(*told);
-}
-
 static struct told **slot(const struct channel_stream *stream, size_t i)
 {
     return &stream->queue[(stream->first + i) % stream->room];
@@ -71,7 +74,7 @@ static void drop_first(struct channel_stream *stream)
 {
     struct told *told = *slot(stream, 0);
 
-    stream->queued_bytes -= weight(told);
+    stream->queued_bytes -= told->text.size;
     stream->first = (stream->first + 1) % stream->room;
     stream->n_told--;
     stream->at = 0;
@@ -88,24 +91,44 @@ static void drop_all(struct channel_stream *stream)
     stream->room = 0;
 }
 
-static void overrun(struct channel_stream *stream)
+static void cut(struct channel_stream *stream, const char *why)
 {
-    stream->is_overrun = true;
+    stream->overrun = why;
     drop_all(stream);
     if (stream->stage == CHANNEL_OPEN) {
         live_stream_cut(&stream->live);
     }
 }
 
+static size_t unread(const struct channel_stream *stream)
+{
+    return stream->queued_bytes - stream->at;
+}
+
+/* @return why its reader is too slow, static; NULL: he is not. */
+static const char *why_too_slow(const struct channel_stream *stream)
+{
+    if (unread(stream) + stream->n_told * MESSAGE_BYTES > QUEUE_BYTES_MAX) {
+        return QUEUE_WORDS;
+    }
+    return unread(stream) > STALLED_BYTES_MAX && clock_boot_ms() - stream->took_ms >= STALLED_MS
+               ? STALLED_WORDS
+               : NULL;
+}
+
 /* A new reference, unless its reader is too slow. */
 static void tell(struct channel_stream *stream, struct told *told)
 {
-    if (stream->is_overrun) {
+    const char *why = stream->overrun ? NULL : why_too_slow(stream);
+
+    if (why) {
+        cut(stream, why);
+    }
+    if (stream->overrun) {
         return;
     }
-    if (stream->n_told > 0 && stream->queued_bytes + weight(told) > QUEUE_BYTES_MAX) {
-        overrun(stream);
-        return;
+    if (stream->n_told == 0) {
+        stream->took_ms = clock_boot_ms();
     }
     if (stream->n_told == stream->room) {
         grow(stream);
@@ -113,7 +136,7 @@ static void tell(struct channel_stream *stream, struct told *told)
     told->references++;
     stream->n_told++;
     *slot(stream, stream->n_told - 1) = told;
-    stream->queued_bytes += weight(told);
+    stream->queued_bytes += told->text.size;
     if (stream->stage == CHANNEL_OPEN) {
         live_stream_call(&stream->live);
     }
@@ -188,26 +211,40 @@ static size_t text_room(const struct channel_message *message)
            (is_one_line ? 4 : 8) * message->payload_size;
 }
 
+static void cut_all(const struct list *listening, size_t over)
+{
+    LIST_EACH(struct subscription, subscription, listening, link) {
+        struct channel_stream *stream = stream_of(subscription->subscriber);
+
+        if (unread(stream) >= over && !stream->overrun &&
+            stream->subscriber.state != SUBSCRIBER_JOINING) {
+            cut(stream, MEMORY_WORDS);
+        }
+    }
+}
+
 /*
- * Where there is no memory for it those for whom it is are cut off: it must not be missing unseen.
+ * Where there is no memory for it those are cut off for whom it is, who have much unread before the
+ * others: it must not be missing unseen.
  */
 static void publish(const struct list *listening, const struct channel_message *message)
 {
-    struct told *told = budget_has(text_room(message)) ? told_new() : NULL;
+    size_t room = text_room(message);
+    struct told *told;
 
-    if (told) {
-        channel_text_message(&told->text, message);
+    if (!budget_has(room)) {
+        cut_all(listening, STALLED_BYTES_MAX);
     }
+    if (!budget_has(room)) {
+        cut_all(listening, 0);
+        return;
+    }
+    told = told_new();
+    channel_text_message(&told->text, message);
     LIST_EACH(struct subscription, subscription, listening, link) {
-        struct subscriber *subscriber = subscription->subscriber;
-
-        if (subscriber->state == SUBSCRIBER_JOINING) {
-            continue; /* it was not told yet that it listens */
-        }
-        if (told) {
-            tell(stream_of(subscriber), told);
-        } else if (!stream_of(subscriber)->is_overrun) {
-            overrun(stream_of(subscriber));
+        /* whoever joins was not told yet that it listens */
+        if (subscription->subscriber->state != SUBSCRIBER_JOINING) {
+            tell(stream_of(subscription->subscriber), told);
         }
     }
     told_unref(told);
@@ -232,15 +269,30 @@ static size_t read_next(struct live_stream *live, char *to, size_t room)
     }
     told = *slot(stream, 0);
     n = live_copy(to, room, told->text.bytes, told->text.size, &stream->at);
+    stream->took_ms = clock_boot_ms();
     if (stream->at == told->text.size) {
         drop_first(stream);
     }
     return n;
 }
 
-static bool is_overrun(const struct live_stream *live)
+static const char *overrun(const struct live_stream *live)
 {
-    return ((const struct channel_stream *)live)->is_overrun;
+    return ((const struct channel_stream *)live)->overrun;
+}
+
+static void describe(const struct live_stream *live, struct buffer *out)
+{
+    const struct subscriber *subscriber = &((const struct channel_stream *)live)->subscriber;
+
+    buffer_add_text(out, subscriber->kind == SUBSCRIBER_PATTERNS ? "psubscribe" : "subscribe");
+    for (size_t i = 0; i < subscriber->n && i < SHOWN_NAMES && subscriber->all; i++) {
+        buffer_add_text(out, " ");
+        buffer_add_text(out, subscriber_name(subscriber, i));
+    }
+    if (subscriber->n > SHOWN_NAMES) {
+        buffer_add_text(out, " and more");
+    }
 }
 
 /* ---- life ---- */
@@ -267,7 +319,7 @@ struct channel_stream *channel_stream_new(struct listener *listener,
 }
 
 static const struct live_kind kind = {
-    .read = read_next, .is_overrun = is_overrun, .free = stream_free};
+    .read = read_next, .overrun = overrun, .describe = describe, .free = stream_free};
 
 static void end_for_tokens(struct live_stream *live)
 {

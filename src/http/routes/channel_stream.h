@@ -1,7 +1,9 @@
 /*
  * One stream of /redis/subscribe or /redis/psubscribe: what its subscriber is told, as text in a
- * queue. What is published is rendered once, for all streams that it is for; a stream whose reader
- * leaves more than a mebibyte of it behind is cut off.
+ * queue. What is published is rendered once, for all streams that it is for.
+ *
+ * A reader who reads is not cut off for a burst that comes faster than he can be written to: only
+ * who has more than a mebibyte unread and takes nothing for a second, or has sixteen.
  */
 #ifndef BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
 #define BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
@@ -22,12 +24,13 @@ struct channel_stream {
     struct live_stream live;
     struct subscriber subscriber;
     enum channel_stage stage;
-    bool is_overrun; /* its reader is too slow */
-    unsigned tokens; /* how often tokens had changed when it was asked for */
+    const char *overrun; /* why it is cut off, static; NULL: it is not */
+    unsigned tokens;     /* how often tokens had changed when it was asked for */
     struct told **queue;
     size_t first, n_told, room; /* of the queue, a ring */
     size_t at;                  /* in the first one */
-    size_t queued_bytes;
+    size_t queued_bytes;        /* of text, what is read of the first one included */
+    int64_t took_ms;            /* boot clock: when some of it was read last, or there was none */
     enum subscriber_end why;
     char words[RESULT_ERROR_SIZE];
 };

@@ -150,12 +150,15 @@ static void take_headers(struct command_request *command, const struct request_h
     struct pool_request *request = command->request;
     const char *format = headers->response_format;
     bool is_resp2 = format && strcasecmp(format, "resp2") == 0;
+    bool is_base64 = headers->encoding && strcasecmp(headers->encoding, "base64") == 0;
+    bool fits = is_resp2 ? !is_base64 && command->kind != COMMAND_REQUEST_STREAM
+                         : !format || strcasecmp(format, "json") == 0;
 
-    if (format && (is_resp2 ? headers->base64 : strcasecmp(format, "json") != 0)) {
+    if (!fits) {
         command_request_move(command, COMMAND_REQUEST_BAD_FORMAT);
         command->words = format;
     }
-    request->form = headers->base64 ? RESULT_BASE64 : RESULT_JSON;
+    request->form = is_base64 ? RESULT_BASE64 : RESULT_JSON;
     if (is_resp2 && command->kind != COMMAND_REQUEST_TRANSACTION) {
         request->form = RESULT_RESP2;
     }
@@ -450,6 +453,10 @@ static enum MHD_Result refuse_format(struct command_request *command)
 {
     char shown[32], words[160];
 
+    if (strcasecmp(command->words, "resp2") == 0 && command->kind == COMMAND_REQUEST_STREAM) {
+        return refuse_bad(command, "a stream has no RESP2: ask without Upstash-Response-Format, "
+                                   "or for json");
+    }
     if (strcasecmp(command->words, "resp2") == 0) {
         return refuse_bad(command, "Upstash-Response-Format: resp2 has no base64: take one of "
                                    "it and Upstash-Encoding: base64");
@@ -460,15 +467,20 @@ static enum MHD_Result refuse_format(struct command_request *command)
     return refuse_bad(command, words);
 }
 
+static enum MHD_Result refuse_method(struct command_request *command)
+{
+    char words[96];
+
+    snprintf(words, sizeof(words), "this route takes %s", router_allow(command->route->methods));
+    return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST", words, NULL);
+}
+
 static enum MHD_Result refuse(struct command_request *command)
 {
     switch (command->state) {
     case COMMAND_REQUEST_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
-    case COMMAND_REQUEST_BAD_METHOD:
-        return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
-                                      "see the Allow header for the methods that this route has",
-                                      NULL);
+    case COMMAND_REQUEST_BAD_METHOD: return refuse_method(command);
     case COMMAND_REQUEST_TWICE: {
         char words[64];
 

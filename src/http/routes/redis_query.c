@@ -22,6 +22,7 @@ static size_t in_query(const struct command_request *command, const char *text, 
 struct last_pair {
     const char *text;
     size_t size;
+    bool is_token;
 };
 
 static enum MHD_Result take_pair(void *data, enum MHD_ValueKind kind, const char *name,
@@ -32,26 +33,35 @@ static enum MHD_Result take_pair(void *data, enum MHD_ValueKind kind, const char
     (void)kind;
     last->text = value ? value : name;
     last->size = value ? value_size : name_size;
+    last->is_token = name_size == sizeof(TOKEN_NAME) - 1 && strcmp(name, TOKEN_NAME) == 0;
     return MHD_YES;
 }
 
-/* With one command in the body the query has no arguments, and nothing of ours ends so. */
+/*
+ * With one command in the body the query has no arguments, and nothing of ours ends so, but for
+ * tokens, which may end with a slash. Elsewhere one at the end is ignored, as it is of a path.
+ */
 void command_query_look_behind(struct command_request *command)
 {
     struct last_pair last = {0};
+    size_t end;
 
     MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, take_pair, &last);
+    end = last.size - (last.size > 0 && last.text[last.size - 1] == '/');
     for (int kind = COMMAND_REQUEST_PIPELINE; kind <= COMMAND_REQUEST_TRANSACTION; kind++) {
         const struct route *route = router_row((enum route_id)((int)command->route->id + kind));
         const char *tail = strrchr(route->path, '/');
         size_t size = strlen(tail);
 
-        if (last.size >= size && memcmp(last.text + last.size - size, tail, size) == 0) {
-            command->query_end = last.text + last.size - size;
+        if (end >= size && memcmp(last.text + end - size, tail, size) == 0) {
+            command->query_end = last.text + end - size;
             command->route = route;
             command->kind = (enum command_request_kind)kind;
             return;
         }
+    }
+    if (end < last.size && !last.is_token) {
+        command->query_end = last.text + end;
     }
 }
 

@@ -56,7 +56,8 @@ static struct batch *read_batch(const struct command_request *command, const cha
     snprintf(error, BATCH_ERROR_SIZE, "the path names no channel");
     if (batch_add_argument(batch, word, strlen(word), error) != 0 ||
         router_match(url, command->listener->scope, &match) != 0 || !match.rest ||
-        batch_add_path(batch, match.rest, error) != 0 || batch_end_path(batch, error) != 0) {
+        *match.rest == '\0' || batch_add_path(batch, match.rest, error) != 0 ||
+        batch_end_path(batch, error) != 0) {
         batch_free(batch);
         return NULL;
     }

@@ -116,11 +116,21 @@ static size_t read_next(struct live_stream *live, char *to, size_t room)
     return n;
 }
 
-static bool overrun(const struct live_stream *live)
+static const char *overrun(const struct live_stream *live)
 {
     const struct stream *stream = (const struct stream *)live;
 
-    return stream->position < ring_first(stream->all->ring);
+    return stream->position < ring_first(stream->all->ring)
+               ? "its reader has not taken an event that is no longer kept"
+               : NULL;
+}
+
+static void describe(const struct live_stream *live, struct buffer *out)
+{
+    const struct stream *stream = (const struct stream *)live;
+
+    buffer_add_text(out, *stream->master ? "/events of " : "/events");
+    buffer_add_text(out, stream->master);
 }
 
 static void stream_free(struct live_stream *live)
@@ -133,7 +143,7 @@ static void stream_free(struct live_stream *live)
 }
 
 static const struct live_kind kind = {
-    .read = read_next, .is_overrun = overrun, .free = stream_free};
+    .read = read_next, .overrun = overrun, .describe = describe, .free = stream_free};
 
 /* ---- what is told ---- */
 

@@ -5,19 +5,21 @@
 #include "live_stream.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/list.h"
+#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "response.h"
 #include "worker.h"
 
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
-#define ANSWER_MS 1000 /* after a beat, who has left has answered it with a reset */
+#define SAY_EVERY_MS 60000
 #define SEND_BUFFER_BYTES \
     32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
 #define BLOCK_BYTES \
@@ -29,7 +31,7 @@ struct live_streams {
     struct worker *worker;
     struct list list;
     struct loop_timer *beat_timer;
-    struct loop_timer *left_timer;
+    struct loop_timer *look_timer;
 };
 
 /* ---- the list ---- */
@@ -82,20 +84,42 @@ static void beat(void *data)
         suspended_call(&stream->suspended);
         show_life(stream);
     } while (stream != last);
-    if (!loop_timer_armed(streams->left_timer)) {
-        loop_timer_start(streams->left_timer, ANSWER_MS);
-    }
     arm(streams);
 }
 
 /* ---- the state ---- */
+
+/* All workers say it together, once in a while. */
+static void say_cut(const struct live_stream *stream)
+{
+    static _Atomic int64_t said_ms;
+    static _Atomic uint64_t unsaid;
+    int64_t now_ms = clock_boot_ms(), before_ms = atomic_load(&said_ms);
+    struct buffer text = {0};
+    char *what;
+
+    atomic_fetch_add(&unsaid, 1);
+    if ((before_ms && now_ms - before_ms < SAY_EVERY_MS) ||
+        !atomic_compare_exchange_strong(&said_ms, &before_ms, now_ms)) {
+        return;
+    }
+    stream->kind->describe(stream, &text);
+    what = buffer_take_text(&text, NULL);
+    log_warn("a stream is cut off", LOG_STR("stream", what),
+             LOG_STR("because", stream->kind->overrun(stream)),
+             LOG_INT("streams", (int64_t)atomic_exchange(&unsaid, 0)));
+    free(what);
+}
 
 /* The state changes nowhere else, and onward only. */
 static void move(struct live_stream *stream, enum live_state state)
 {
     if (state > stream->state) {
         stream->state = state;
-        metric_add(&stream->all->worker->counts->streams_cut, state == LIVE_CUT);
+        if (state == LIVE_CUT) {
+            metric_add(&stream->all->worker->counts->streams_cut, 1);
+            say_cut(stream);
+        }
     }
 }
 
@@ -123,8 +147,15 @@ void live_stream_cut(struct live_stream *stream)
     }
 }
 
-/* libmicrohttpd does not watch those that sleep: it finds out when it writes. */
-static void look_for_left(void *data)
+static void start_looking(struct live_streams *streams)
+{
+    if (streams->list.first && !loop_timer_armed(streams->look_timer)) {
+        loop_timer_start(streams->look_timer, LOOK_AFTER_MS);
+    }
+}
+
+/* libmicrohttpd does not watch those that sleep: it would find out when it writes. */
+static void look_after(void *data)
 {
     struct live_streams *streams = data;
     struct pollfd *polls;
@@ -136,7 +167,7 @@ static void look_for_left(void *data)
     polls = mem_new(n + 1, sizeof(*polls));
     LIST_EACH(struct live_stream, stream, &streams->list, link) {
         if (stream->suspended.state == SUSPENDED_ASLEEP) {
-            polls[i++].fd = stream->fd; /* asked for nothing: resets and hang-ups are told */
+            polls[i++] = (struct pollfd){.fd = stream->fd, .events = POLLRDHUP};
         }
     }
     if (poll(polls, (nfds_t)n, 0) > 0) {
@@ -148,6 +179,7 @@ static void look_for_left(void *data)
         }
     }
     free(polls);
+    start_looking(streams);
 }
 
 void live_streams_end_all(struct live_streams *streams)
@@ -226,7 +258,7 @@ static ssize_t read_stream(void *data, uint64_t at, char *to, size_t room)
     size_t used;
 
     (void)at;
-    if (stream->state == LIVE_CUT || stream->kind->is_overrun(stream)) {
+    if (stream->state == LIVE_CUT || stream->kind->overrun(stream)) {
         move(stream, LIVE_CUT);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
@@ -323,6 +355,7 @@ struct MHD_Response *live_stream_open(struct live_stream *stream, const struct l
     if (!loop_timer_armed(streams->beat_timer)) {
         arm(streams);
     }
+    start_looking(streams);
     return respond(read_stream, stream, stream_free);
 }
 
@@ -332,13 +365,13 @@ struct live_streams *live_streams_new(struct worker *worker)
 
     streams->worker = worker;
     streams->beat_timer = loop_timer_new(worker->loop, beat, streams);
-    streams->left_timer = loop_timer_new(worker->loop, look_for_left, streams);
+    streams->look_timer = loop_timer_new(worker->loop, look_after, streams);
     return streams;
 }
 
 void live_streams_free(struct live_streams *streams)
 {
     loop_timer_free(streams->beat_timer);
-    loop_timer_free(streams->left_timer);
+    loop_timer_free(streams->look_timer);
     free(streams);
 }

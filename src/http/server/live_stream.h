@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellwether/base/buffer.h"
 #include "suspend.h"
 
 struct live_streams;
@@ -28,8 +29,10 @@ enum live_state {
 struct live_kind {
     /* Copy what is to be written next, at most `room` bytes. @return 0: nothing is, for now. */
     size_t (*read)(struct live_stream *stream, char *to, size_t room);
-    /* There is no way to go on where it stands. */
-    bool (*is_overrun)(const struct live_stream *stream);
+    /* @return why there is no way to go on where it stands, static; NULL: there is one. */
+    const char *(*overrun)(const struct live_stream *stream);
+    /* Append what it is a stream of, for the log. */
+    void (*describe)(const struct live_stream *stream, struct buffer *out);
     /* Free what it stands in; the connection is done with it. */
     void (*free)(struct live_stream *stream);
 };
@@ -70,7 +73,7 @@ struct MHD_Response *live_stream_show_head(void);
 void live_stream_call(struct live_stream *stream);
 /** It ends after what there is. */
 void live_stream_end(struct live_stream *stream);
-/** Its reader is too slow: it ends now, as a broken connection. */
+/** Its kind says why it can't go on: it ends now, as a broken connection. */
 void live_stream_cut(struct live_stream *stream);
 
 /** Write this before anything else. @param text taken, from malloc(). */

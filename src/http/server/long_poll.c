@@ -1,7 +1,7 @@
 /*
  * A connection that sleeps in libmicrohttpd does not notice that its caller has left, and a caller
  * whose patience is shorter than its wait would hold several places: so all are looked after every
- * few seconds, with one system call.
+ * second, with one system call.
  *
  * Waiters are grouped by the name they wait on, so that a snapshot costs those whose master did not
  * change nothing; their deadlines are in one binary heap with one timer, and those that end at
@@ -21,7 +21,6 @@
 #include "suspend.h"
 
 #define EXPIRE_TOGETHER_MS 5
-#define LOOK_AFTER_MS 5000
 
 /* Those who wait on one name. */
 struct group {

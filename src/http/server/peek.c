@@ -51,14 +51,26 @@ static bool is(struct span text, const char *word)
     return text.n == strlen(word) && memcmp(text.at, word, text.n) == 0;
 }
 
+static bool has_command(struct span path, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (; path.n >= n; path.at++, path.n--) {
+        if (strncasecmp(path.at, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * What the handlers would say of ?wait= and the path. A wrong guess costs a little time, nothing
  * else.
  */
 static bool target_waits(struct span path, struct span query)
 {
-    if (is(path, "/events") ||
-        (has(path, "/redis/") && (has(path, "/subscribe/") || has(path, "/psubscribe/")))) {
+    if (is(path, "/events") || (has(path, "/redis/") && (has_command(path, "/subscribe/") ||
+                                                         has_command(path, "/psubscribe/")))) {
         return true;
     }
     for (const char *end = query.at + query.n, *at = query.at; at < end;) {

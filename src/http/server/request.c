@@ -151,11 +151,13 @@ void request_refuse(struct request *request, enum problem_kind kind, const char 
 void request_answer_methods(struct request *request, bool refused)
 {
     struct response_headers headers;
+    char words[96];
 
     request->allow = router_allow(request->route ? request->route->methods : METHODS_READ);
     if (refused) {
-        request_refuse(request, PROBLEM_METHOD_NOT_ALLOWED,
-                       "see the Allow header for those it has; commands are run under /redis");
+        snprintf(words, sizeof(words), "this route takes %s; commands are run under /redis",
+                 request->allow);
+        request_refuse(request, PROBLEM_METHOD_NOT_ALLOWED, words);
         return;
     }
     headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);

@@ -52,9 +52,9 @@ static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char 
     } else if (NAMED("Prefer") && headers->prefer_wait_ms == 0) {
         headers->prefer_wait_ms = prefer_wait_ms(value, value_len);
     } else if (NAMED("Upstash-Encoding")) {
-        headers->base64 = value_len == 6 && strncasecmp(value, "base64", 6) == 0;
+        keep_only(headers, &headers->encoding, "Upstash-Encoding", value);
     } else if (NAMED("Upstash-Response-Format")) {
-        keep(&headers->response_format, value);
+        keep_only(headers, &headers->response_format, "Upstash-Response-Format", value);
     } else if (NAMED("Upstash-Sync-Token")) {
         keep(&headers->sync_token, value);
     } else if (NAMED("Sec-Fetch-Site")) {

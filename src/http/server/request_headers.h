@@ -12,11 +12,11 @@
 /* Text is borrowed from the connection; NULL: there is none. */
 struct request_headers {
     const char *host, *origin, *authorization, *fetch_site, *content_length; /* the first of each */
-    const char *if_none_match, *response_format, *sync_token;
+    const char *if_none_match, *encoding, *response_format, *sync_token;
     const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
     struct accept accept;
     int64_t prefer_wait_ms; /* means something with If-None-Match only */
-    bool expects, base64;
+    bool expects;
     bool has_query;
     bool special; /* a query, If-None-Match or an Accept other than all: no plain GET */
     bool foreign; /* to a listener on loopback, by a name that may be a page's own */

@@ -96,11 +96,16 @@ struct fit {
     const char *argument, *rest;
 };
 
-/* Whether a pattern's segment, `len` bytes at `word`, stands for that of the path. */
+/*
+ * Whether a pattern's segment, `len` bytes at `word`, stands for that of the path. Before channels
+ * it is a command's name, which ignores case.
+ */
 static bool fits_segment(const char *word, size_t len, const char *text, struct fit *fit)
 {
     if (*word != '{') {
-        return strlen(text) == len && memcmp(text, word, len) == 0;
+        return strlen(text) == len &&
+               (strcmp(word + len, ROUTE_NAMES) == 0 ? strncasecmp(text, word, len) == 0
+                                                     : memcmp(text, word, len) == 0);
     }
     if (strlen(text) >= ROUTE_ARGUMENT_SIZE) {
         return false;
@@ -131,6 +136,9 @@ static bool fits(const struct route *route, const struct segments *segments, str
 
         if (route_is_rest(pattern)) {
             fit->rest = raw && behind_redis ? begin : raw;
+            if (!raw && strcmp(pattern, ROUTE_NAMES) == 0) {
+                fit->rest = ""; /* it is a stream's all the same, and has no channel */
+            }
             return fit->rest != NULL;
         }
         if (i >= segments->n || (raw != begin && !behind_redis) ||

@@ -11,6 +11,8 @@
 
 #include "listener.h"
 
+#define LOOK_AFTER_MS 1000 /* so often those who sleep are asked whether their callers are there */
+
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind {
     WAITING_POLL = METRIC_WAITER_POLL,

@@ -27,7 +27,7 @@ struct ear {
     int n_confirmed, n_ended, n_interrupted, n_resumed, n_messages;
     enum subscriber_end why;
     char words[RESULT_ERROR_SIZE], last[64];
-    int64_t from_ms, to_ms;
+    int64_t since_ms, from_ms, to_ms;
 };
 
 static struct ear ears[3];
@@ -54,6 +54,7 @@ static void ended(struct subscriber *subscriber, enum subscriber_end why, const 
 static void interrupted(struct subscriber *subscriber, int64_t since_ms)
 {
     ear_of(subscriber)->n_interrupted++;
+    ear_of(subscriber)->since_ms = since_ms;
     cr_expect_leq(since_ms, clock_wall_ms());
 }
 
@@ -249,6 +250,7 @@ Test(subscriptions, a_lost_connection_is_a_gap)
     pool_stage_run_until(&stage, first_goes_on);
     cr_expect_eq(ears[0].n_interrupted, 1);
     cr_expect_leq(ears[0].from_ms, ears[0].to_ms);
+    cr_expect_eq(ears[0].from_ms, ears[0].since_ms, "one time, said twice");
     cr_expect_eq(ears[0].n_confirmed, 1);
     cr_expect_eq(stage.suspicions[SUSPICION_LOST], 1);
     pool_stage_run_until(&stage, first_is_told);

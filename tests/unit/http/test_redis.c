@@ -126,9 +126,12 @@ Test(http_commands, head_and_options_and_405)
     reply_release(&reply);
     reply = request("GET", "/redis", NULL, NULL);
     cr_expect_str_eq(header_of(&reply, "allow"), "POST, PUT, OPTIONS");
-    expect_error(reply, 405, "method-not-allowed", "BADREQUEST ");
+    expect_error(reply, 405, "method-not-allowed",
+                 "BADREQUEST this route takes POST, PUT, OPTIONS");
     expect_error(request("DELETE", "/redis/get/k", NULL, NULL), 405, "method-not-allowed",
-                 "BADREQUEST ");
+                 "BADREQUEST this route takes GET, HEAD, POST, PUT, OPTIONS");
+    expect_error(request("GET", "/redis/g%00et/k", NULL, NULL), 403, "command-denied",
+                 "NOPERM this daemon does not run 'g?et' for you: ");
     expect_error(request("GET", "/redis/pipeline", NULL, NULL), 405, "method-not-allowed",
                  "BADREQUEST ");
 }

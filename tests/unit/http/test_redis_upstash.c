@@ -87,6 +87,16 @@ Test(http_upstash, refusals_are_problems)
                  "bad-command", "BADREQUEST Upstash-Response-Format is \"?\"; it takes");
     expect_error(request("POST", "/redis/multi-exec", RESP2 BASE64, "[[\"GET\",\"k\"]]"), 400,
                  "bad-command", "BADREQUEST Upstash-Response-Format: resp2 has no base64");
+    expect_error(request("GET", "/redis/get/k", RESP2 "Upstash-Response-Format: json\r\n", NULL),
+                 400, "bad-command",
+                 "BADREQUEST there are two headers Upstash-Response-Format, and one is taken");
+    expect_error(request("GET", "/redis/get/k", BASE64 "upstash-encoding: none\r\n", NULL), 400,
+                 "bad-command",
+                 "BADREQUEST there are two headers Upstash-Encoding, and one is taken");
+    expect_error(request("GET", "/redis/subscribe/c", RESP2, NULL), 400, "bad-command",
+                 "BADREQUEST a stream has no RESP2: ask without Upstash-Response-Format");
+    expect_error(request("GET", "/redis/subscribe/c", RESP2 BASE64, NULL), 400, "bad-command",
+                 "BADREQUEST a stream has no RESP2");
 }
 
 /* ---- sync tokens ---- */
@@ -192,6 +202,12 @@ Test(http_upstash, what_clients_put_behind_a_query)
     expect_post("/replica/redis?retry=always&_token=a/b==/pipeline", list, answer);
     expect_post("/redis/?_token=t&x/pipeline", list, answer);
     expect_post("/redis?/pipeline", list, answer);
+    expect_post("/redis?retry=always/pipeline/", list, answer);
+    expect_post("/redis?retry=always&_token=a/multi-exec/", list, answer);
+    expect_post("/redis?retry=always/", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
+    expect_post("/redis?/", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
+    expect_post_error("/redis?retry=always//", "[\"GET\",\"k\"]", 400, "bad-parameter",
+                      "BADREQUEST ");
     expect_post("/redis?retry=always", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     expect_post_error("/redis?retry=never/pipeline", list, 400, "bad-parameter", "BADREQUEST ");
     expect_post_error("/redis?retry=always/pipelines", list, 400, "bad-parameter", "BADREQUEST ");

@@ -162,7 +162,11 @@ Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
         {"/redis/subscribe/a/b%2Fc", ROUTE_SUBSCRIBE, "a/b%2Fc"},
         {"/redis/psubscribe/*", ROUTE_PSUBSCRIBE, "*"},
         {"/masters/m/redis/subscribe/1/2/3/4/5", ROUTE_NAMED_SUBSCRIBE, "1/2/3/4/5"},
-        {"/redis/subscribe", ROUTE_REDIS_PATH, "subscribe"},
+        {"/redis/SUBSCRIBE/A", ROUTE_SUBSCRIBE, "A"},
+        {"/masters/m/redis/pSubscribe/a", ROUTE_NAMED_PSUBSCRIBE, "a"},
+        {"/redis/subscribe", ROUTE_SUBSCRIBE, ""},
+        {"/redis/psubscribe/", ROUTE_PSUBSCRIBE, ""},
+        {"/redis/subscribes", ROUTE_REDIS_PATH, "subscribes"},
         {"/replica/redis/subscribe/a", ROUTE_REPLICA_REDIS_PATH, "subscribe/a"},
     };
 

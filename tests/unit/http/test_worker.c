@@ -239,6 +239,7 @@ Test(http_worker, options_and_405)
         reply = ask(&harness, others[i], "/masters", NULL);
         expect_problem(&reply, 405, "method-not-allowed");
         cr_expect_str_eq(header_of(&reply, "allow"), "GET, HEAD, OPTIONS", "%s", others[i]);
+        cr_expect(strstr(reply.body, "this route takes GET, HEAD, OPTIONS; commands are run"));
         reply_release(&reply);
     }
     expect_status("CONNECT", "10.0.0.1:80", NULL, 404);
