@@ -1,9 +1,9 @@
 /*
- * Writes that were answered while the fence is up, or while the watcher is late. They were sent before, but a server that has
- * much to do runs them late, maybe in the very moment in which the replica is promoted, and word of
- * that comes over another way than the answer. So such an answer is kept for a moment, as long as
- * anything that was written has to reach the replica: where the promotion begins in that time,
- * nobody knows whether it did.
+ * Writes that were answered while the fence is up, or while the watcher is late. They were sent
+ * before, but a server that has much to do runs them late, maybe in the very moment in which the
+ * replica is promoted, and word of that comes over another way than the answer. So such an answer
+ * is kept for a moment, as long as anything that was written has to reach the replica: where the
+ * promotion begins in that time, nobody knows whether it did.
  */
 #include "held_reply.h"
 

@@ -119,7 +119,7 @@ Test(forward_fence, held_for_nothing)
     forward_stage_close_joined(&stage, client, node);
 }
 
-/* It stood still, as all of the process did: what has come to it by now it hears only after this. */
+/* It stood still, as all of the process did: what has come to it by now it hears later. */
 static void be_late(struct forward_stage *stage, int64_t by_ms)
 {
     atomic_store(&stage->pulse.heard_boot_ms, clock_boot_ms() - by_ms);
