@@ -5,9 +5,9 @@
  * its segment and `..` is a name like any other. Matching is exact. A pattern that ends with
  * `{command}/{argument…}` or `{channel…}` stands for one segment or more, which are handed on as
  * they came (commands/batch.h decodes them); before `{channel…}` stands a command's name, which
- * ignores case, and that there is no channel is for its handler to say. Of the routes that run commands a slash behind `redis`
- * may be there twice, as of a URL that ends with one, and a last one is ignored; any other empty
- * segment is an empty argument.
+ * ignores case, and that there is no channel is for its handler to say. Of the routes that run
+ * commands a slash behind `redis` may be there twice, as of a URL that ends with one, and a last
+ * one is ignored; any other empty segment is an empty argument.
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H

@@ -4,6 +4,7 @@
  */
 #include "request.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
