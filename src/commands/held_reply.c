@@ -17,6 +17,7 @@ void held_reply_keep(struct request_run *run, size_t i)
 
     command_run_move(run, i, COMMAND_HELD);
     run->commands[i].held_ms = clock_boot_ms();
+    pool_keep_up(master_pool->pool);
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
         loop_timer_start(master_pool->held_reply_timer,
                          pool_is_late(master_pool->pool) ? 1 : FENCE_HOLD_MS);
@@ -63,6 +64,7 @@ void held_replies_due(void *data)
     bool fenced = master_pool->fence != FENCE_DOWN;
 
     if (pool_is_behind(master_pool->pool) || pool_is_late(master_pool->pool)) {
+        pool_keep_up(master_pool->pool);
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }

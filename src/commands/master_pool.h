@@ -104,17 +104,18 @@ static inline bool pool_is_behind(const struct pool *pool)
     return snapshot_is_behind(pool->snapshot);
 }
 
-/**
- * The watcher may not have heard yet what makes an answer void; it is asked to, well before that.
- */
+/** The watcher may not have heard yet what makes an answer void. */
 static inline bool pool_is_late(const struct pool *pool)
 {
-    int64_t now_ms = clock_boot_ms();
+    return snapshot_is_late(pool->snapshot, clock_boot_ms());
+}
 
-    if (pool->hooks.ask_heard && snapshot_is_getting_late(pool->snapshot, now_ms)) {
+/** Answers are to come, or wait: have the watcher hear what came before them. */
+static inline void pool_keep_up(const struct pool *pool)
+{
+    if (pool->hooks.ask_heard && snapshot_is_getting_late(pool->snapshot, clock_boot_ms())) {
         pool->hooks.ask_heard(pool->hooks.data);
     }
-    return snapshot_is_late(pool->snapshot, now_ms);
 }
 
 /** The one of this name, made where there is none. */

@@ -83,8 +83,7 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
     pool_conn_count(pool_conn);
     metric_move(&run->master_pool->pool->counts->inflight, 1);
     if (!run->commands[i].read_only) {
-        (void)pool_is_late(
-            run->master_pool->pool); /* it has been asked by the time of the answer */
+        pool_keep_up(run->master_pool->pool); /* it has heard by the time of the answer */
     }
     request->ran_at = pool_conn->endpoint->address;
     request->has_ran_at = true;

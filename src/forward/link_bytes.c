@@ -363,11 +363,11 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
     if (flow->held_ms == 0) {
         return;
     }
+    /* this thread or the watcher is busy: a promotion may have begun long ago */
     if (!promoted && (snapshot_is_behind(door->all->snapshot) ||
                       snapshot_is_late(door->all->snapshot, now_ms))) {
         keep_up(link, now_ms);
-        stay_held(
-            link); /* this thread or the watcher is busy: a promotion may have begun long ago */
+        stay_held(link);
         return;
     }
     if (promoted) {

@@ -154,6 +154,38 @@ SCENE(integration_forward_fence, the_leader_dies_once_it_promoted)
               "%s", log);
 }
 
+/* ---- a daemon to which nothing happens ---- */
+
+/*
+ * The watcher sleeps half a second at a time, and no answer may be passed on before it has heard
+ * what came to it: it is asked, each time, and nobody waits for its sleep to be over.
+ */
+SCENE(integration_forward_fence, an_answer_after_silence_comes_at_once)
+{
+    enum { ROUNDS = 12, SILENCE_MS = 120, AT_ONCE_MS = 60 };
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    uint16_t port;
+    struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    struct raw *client = client_open(port);
+    int forwarded = 0, posted = 0;
+
+    for (int i = 1; i <= 2 * ROUNDS; i++) {
+        const int64_t silent_ms = now_ms();
+
+        WAIT_UNTIL(5000, now_ms() - silent_ms >= SILENCE_MS);
+        const int64_t asked_ms = now_ms();
+        if (i % 2) {
+            EXPECT_SAID(client, "INCR n", text(":%d", i));
+            forwarded += now_ms() - asked_ms < patient(AT_ONCE_MS);
+        } else {
+            EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), text("%d", i));
+            posted += now_ms() - asked_ms < patient(AT_ONCE_MS);
+        }
+    }
+    cr_assert(forwarded >= ROUNDS / 2 && posted >= ROUNDS / 2, "%d and %d of %d", forwarded, posted,
+              ROUNDS);
+}
+
 /* ---- a daemon that stood still meanwhile ---- */
 
 static bool one_is_promoted(const struct cluster *cluster)

@@ -310,7 +310,10 @@ const char *status_say_place(const struct status_forward *forward, char out[STAT
     return out;
 }
 
-/* A `!` where clients wait, or there is nothing to wait for. @param of its master where no heading says it; else "". */
+/*
+ * A `!` where clients wait, or there is nothing to wait for. @param of its master where no heading
+ * says it; else "".
+ */
 static void put_forward(const struct page *page, const struct status_forward *forward,
                         const char *of)
 {
