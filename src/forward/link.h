@@ -176,8 +176,8 @@ void link_is_late(struct link *link);
 /** An event of the server's side, before it is joined. */
 void link_go_on(struct link *link);
 /**
- * Why there is no node, in words and as it is counted: NOMASTER, or NOTSENT where there is a
- * master, as commands through HTTP are told.
+ * Why there is no node, in words and as it is counted: NOMASTER, or NOTSENT where there is one that
+ * can't be had, as commands through HTTP are told.
  */
 enum metric_forward_end link_say_why(const struct link *link, char *out, size_t size);
 

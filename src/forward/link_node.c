@@ -81,11 +81,11 @@ enum metric_forward_end link_say_why(const struct link *link, char *out, size_t 
         (void)snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                        master->detail ? master->detail : "not resolved yet");
     } else if (door->listen->to == FORWARD_TO_MASTER && master->fence != FENCE_DOWN) {
-        (void)snprintf(out, size, "NOTSENT %s within %" PRId64 " ms",
+        (void)snprintf(out, size, "NOMASTER %s within %" PRId64 " ms",
                        master->contradicted
-                           ? "contradicted: most Sentinels name another node than the master, and "
+                           ? "most Sentinels name another node than the master, and "
                              "both say master: that came to no end"
-                           : "fence: a failover came to no end",
+                           : "a failover came to no end",
                        ms);
     } else if (link->words) {
         (void)snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms: %.560s", ms,

@@ -38,7 +38,7 @@ SCENE(integration_forward_contradicted, who_waits_is_told_why_or_served)
     struct raw *late = client_open(pair->port);
     client_send(late, "INCR n");
     const char *const words =
-        "-NOTSENT contradicted: most Sentinels name another node than the master, and both "
+        "-NOMASTER most Sentinels name another node than the master, and both "
         "say master: that came to no end within 2000 ms";
     cr_assert_str_eq(client_hear(late, 5000), words);
     cr_assert(raw_closes(late, 3000));

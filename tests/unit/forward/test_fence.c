@@ -287,16 +287,15 @@ Test(forward_fence, nobody_is_joined_behind_it)
     stage.says.contradicted = true;
     say_fence(&stage, FENCE_UP);
     client = forward_stage_client(&stage);
-    EXPECT_COMES(
-        &stage, client,
-        "-NOTSENT contradicted: most Sentinels name another node than the master, and both say master: "
-        "that came to no end within 200 ms\r\n");
+    EXPECT_COMES(&stage, client,
+                 "-NOMASTER most Sentinels name another node than the master, and both say master: "
+                 "that came to no end within 200 ms\r\n");
     RUN_UNTIL(&stage, forward_stage_ended(client));
     close(client);
     stage.says.contradicted = false;
     forward_stage_publish(&stage);
     client = forward_stage_client(&stage);
-    EXPECT_COMES(&stage, client, "-NOTSENT fence: a failover came to no end within 200 ms\r\n");
+    EXPECT_COMES(&stage, client, "-NOMASTER a failover came to no end within 200 ms\r\n");
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_NO_NODE), 2);
     close(client);
     forward_stage_close(&stage);
