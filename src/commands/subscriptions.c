@@ -271,13 +271,27 @@ static void refuse(struct topic *topic, const char *words)
     }
 }
 
+/*
+ * The old master may speak on after another was promoted: it is heard as what it was only as far as
+ * the watcher has heard, and this thread has read that.
+ */
+static void hear(struct subscriptions *all)
+{
+    const struct pool *pool = all->master_pool->pool;
+    int64_t heard_ms = snapshot_heard_ms(pool->snapshot, clock_boot_ms());
+
+    if (!pool_is_behind(pool) && heard_ms > all->heard_ms) {
+        all->heard_ms = heard_ms;
+    }
+}
+
 static void on_answer(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct topic *topic = data;
 
     (void)why;
     if (reply) {
-        topic->owner->heard_ms = clock_boot_ms();
+        hear(topic->owner);
         if (topic->in_flight == 1 && topic->asked && reply->type == REDIS_REPLY_ERROR) {
             refuse(topic, reply->str);
         } else if (topic->in_flight == 1 && topic->asked && !topic->confirmed) {
@@ -306,7 +320,7 @@ static void on_push(void *data, const redisReply *push)
     const struct topic *topic;
     size_t place;
 
-    all->heard_ms = clock_boot_ms();
+    hear(all);
     topic = strlen(name->str) == name->len ? find(&all->topics[kind], name->str, &place) : NULL;
     if (topic && topic->listening.first) {
         hooks_of(all)->message(&topic->listening, &message);
@@ -319,7 +333,7 @@ static void on_pong(void *data, const redisReply *reply, enum redis_fail why)
 
     (void)why;
     if (reply) {
-        all->heard_ms = clock_boot_ms();
+        hear(all);
     }
 }
 

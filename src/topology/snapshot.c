@@ -326,24 +326,34 @@ bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now
                 WATCHER_SILENT_MS);
 }
 
-static bool is_older(const struct snapshot *snapshot, int64_t now_ms, int64_t age_ms)
+static bool is_older(const struct snapshot *snapshot, int64_t now_ms, int64_t age_ms,
+                     int64_t *heard_ms)
 {
-    int64_t heard_ms =
-        snapshot && snapshot->pulse
-            ? atomic_load_explicit(&snapshot->pulse->heard_boot_ms, memory_order_acquire)
-            : 0;
-
-    return heard_ms != 0 && now_ms - heard_ms > age_ms;
+    *heard_ms = snapshot && snapshot->pulse
+                    ? atomic_load_explicit(&snapshot->pulse->heard_boot_ms, memory_order_acquire)
+                    : 0;
+    return *heard_ms != 0 && now_ms - *heard_ms > age_ms;
 }
 
 bool snapshot_is_late(const struct snapshot *snapshot, int64_t now_ms)
 {
-    return is_older(snapshot, now_ms, WATCHER_LATE_MS);
+    int64_t heard_ms;
+
+    return is_older(snapshot, now_ms, WATCHER_LATE_MS, &heard_ms);
+}
+
+int64_t snapshot_heard_ms(const struct snapshot *snapshot, int64_t now_ms)
+{
+    int64_t heard_ms;
+
+    return is_older(snapshot, now_ms, WATCHER_LATE_MS, &heard_ms) ? heard_ms : now_ms;
 }
 
 bool snapshot_is_getting_late(const struct snapshot *snapshot, int64_t now_ms)
 {
-    return is_older(snapshot, now_ms, WATCHER_LATE_MS / 2);
+    int64_t heard_ms;
+
+    return is_older(snapshot, now_ms, WATCHER_LATE_MS / 2, &heard_ms);
 }
 
 bool snapshot_is_behind(const struct snapshot *snapshot)

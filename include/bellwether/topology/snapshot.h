@@ -178,6 +178,8 @@ bool snapshot_is_behind(const struct snapshot *snapshot);
  * Thread: any.
  */
 bool snapshot_is_late(const struct snapshot *snapshot, int64_t now_ms);
+/** Until when it has heard what came to it: `now_ms`, or earlier where it is late. Thread: any. */
+int64_t snapshot_heard_ms(const struct snapshot *snapshot, int64_t now_ms);
 /** It will be late soon, where nobody asks it: MESSAGE_ASK_HEARD. Thread: any. */
 bool snapshot_is_getting_late(const struct snapshot *snapshot, int64_t now_ms);
 

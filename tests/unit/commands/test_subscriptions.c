@@ -257,6 +257,33 @@ Test(subscriptions, a_lost_connection_is_a_gap)
     close_stage(&stage, peer);
 }
 
+/* What it was told by a node that may have been the old master by then proves nothing. */
+Test(subscriptions, a_gap_begins_before_the_watcher_was_late)
+{
+    static const struct peer_step steps[] = {OPEN,
+                                             ANSWER(SUBSCRIBE_C, ACK_C),
+                                             {PEER_HOLD, NULL},
+                                             {PEER_SEND, MESSAGE_C},
+                                             {PEER_CLOSE, NULL},
+                                             OPEN,
+                                             ANSWER(SUBSCRIBE_C, ACK_C),
+                                             END};
+    struct pool_stage stage = stage_of(8000);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+
+    join_c(&stage, 0);
+    pool_stage_run_until(&stage, first_is_confirmed);
+    const int64_t heard_ms = clock_wall_ms();
+    atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms());
+    pool_stage_run_for(&stage, 200);
+    fake_peer_release(peer);
+    pool_stage_run_until(&stage, first_goes_on);
+    cr_expect_eq(ears[0].n_messages, 1);
+    cr_expect_lt(ears[0].from_ms, heard_ms + 100);
+    cr_expect_geq(ears[0].to_ms, heard_ms + 200);
+    close_stage(&stage, peer);
+}
+
 Test(subscriptions, another_master)
 {
     static const struct peer_step old_steps[] = {OPEN, ANSWER(SUBSCRIBE_C, ACK_C), END};
