@@ -513,12 +513,7 @@ SCENE(integration_subscribe, no_confirmation)
 {
     struct fake_words words = {.role = "master", .mute = "SUBSCRIBE C", .hold = true};
     struct fake *node = fake_start(FAKE_NODE, &words);
-    const struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .epoch = 7,
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = text("%u", fake_port(node))});
+    const struct fake *sentinel = fake_start_sentinel(fake_port(node));
     const struct daemon *daemon =
         daemon_start(NULL, "--redis-api", "loopback", ALLOWED, "--sentinel", fake_address(sentinel),
                      "--verify", "off", "--verify-timeout", "5s", "--command-timeout", "3s", NULL);
