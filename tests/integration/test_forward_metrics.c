@@ -14,12 +14,6 @@ SCENE_SUITE(integration_forward_metrics);
 #define BYTES(way) "bellwether_forward_bytes_total{direction=\"" way "\"}"
 #define CLOSED(reason) "bellwether_forward_closed_total{reason=\"" reason "\"}"
 
-static struct cluster *one_node(void)
-{
-    return cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 60000});
-}
-
 SCENE(integration_forward_metrics, where_clients_are)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
@@ -52,7 +46,7 @@ SCENE(integration_forward_metrics, where_clients_are)
 SCENE(integration_forward_metrics, who_waits)
 {
     enum { CLIENTS = 5 };
-    struct cluster *cluster = one_node();
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", "--command-timeout", "60s", "--workers", "2", NULL);

@@ -108,17 +108,11 @@ static size_t pubsub_clients(const struct server *node)
     return count_in(redis_say(node, "CLIENT LIST TYPE pubsub"), "id=");
 }
 
-static struct cluster *start_one(void)
-{
-    return cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
-}
-
 /* ---- one for all ---- */
 
 SCENE(integration_subscribe, streams_share_one_subscription)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     const size_t others = pubsub_clients(node);
@@ -160,7 +154,7 @@ SCENE(integration_subscribe, streams_share_one_subscription)
 
 SCENE(integration_subscribe, what_a_line_can_not_hold)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
@@ -186,7 +180,7 @@ SCENE(integration_subscribe, what_a_line_can_not_hold)
 /* As Upstash's own clients ask: POST, with an empty list as its body. */
 SCENE(integration_subscribe, methods_and_bad_input)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
     struct listening *posted = begin_to_listen(daemon, "POST", "/redis/subscribe/c", "[]");
     const char *many = "/redis/subscribe";
@@ -235,7 +229,7 @@ static void expect_denied(const struct http_answer *answer, const char *words)
 
 SCENE(integration_subscribe, rules)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
     const struct daemon *allowed =
         commands_start(cluster, "--commands", "default +subscribe", NULL);
@@ -275,7 +269,7 @@ SCENE(integration_subscribe, rules)
 /* A token that reads only may listen: that changes nothing. */
 SCENE(integration_subscribe, tokens)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const char *full = text("%s/token", scene_folder()), *reads = text("%s/reads", scene_folder());
 
     file_write(full, "write\n");
@@ -301,7 +295,7 @@ SCENE(integration_subscribe, tokens)
 
 SCENE(integration_subscribe, redis_own_rules_are_an_error)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
     struct listening *listening;
@@ -471,7 +465,7 @@ SCENE(integration_subscribe, two_workers_share_through_a_failover_by_hand)
 
 SCENE(integration_subscribe, the_connection_alone_is_lost)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
@@ -488,7 +482,7 @@ SCENE(integration_subscribe, the_connection_alone_is_lost)
 /* Like a command: it waits for a master as long as command-timeout says. */
 SCENE(integration_subscribe, no_master)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--command-timeout", "2s",
                                                  "--verify-interval", "200ms", NULL);
@@ -537,7 +531,7 @@ SCENE(integration_subscribe, no_confirmation)
 
 SCENE(integration_subscribe, streams_count_among_those_that_wait)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-waiters", "1", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
 
@@ -549,7 +543,7 @@ SCENE(integration_subscribe, streams_count_among_those_that_wait)
 /* Long before anything is to be written to him. */
 SCENE(integration_subscribe, who_hangs_up_gives_his_place_back)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-waiters", "2", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
     struct listening *events = listen_to(daemon, "/events");
@@ -565,7 +559,7 @@ SCENE(integration_subscribe, who_hangs_up_gives_his_place_back)
 
 SCENE(integration_subscribe, slow_readers_are_cut_off)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     struct listening *slow = listen_to(daemon, "/redis/subscribe/c");
@@ -599,7 +593,7 @@ static void publish_at_once(const struct server *node, const char *channel, int 
 SCENE(integration_subscribe, a_burst_reaches_who_reads)
 {
     const int n = 20000;
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
@@ -620,7 +614,7 @@ SCENE(integration_subscribe, a_burst_reaches_who_reads)
 /* A mebibyte may wait for who reads nothing; with more he is cut off a second later. */
 SCENE(integration_subscribe, a_mebibyte_may_be_unread)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c/d");
@@ -641,7 +635,7 @@ SCENE(integration_subscribe, a_mebibyte_may_be_unread)
 
 SCENE(integration_subscribe, sixteen_mebibytes_are_too_many)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     struct listening *listening = listen_to(daemon, "/redis/psubscribe/c*");
@@ -659,7 +653,7 @@ SCENE(integration_subscribe, sixteen_mebibytes_are_too_many)
 /* What is published must not be missing unseen. */
 SCENE(integration_subscribe, without_memory_streams_are_cut_off)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct server *node = &cluster->nodes[0];
     const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-memory", "1MiB", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
@@ -675,7 +669,7 @@ SCENE(integration_subscribe, without_memory_streams_are_cut_off)
 
 SCENE(integration_subscribe, who_waits_is_answered_when_the_daemon_ends)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, ALLOWED, "--command-timeout", "60s", NULL);
     const struct sent *sent;
@@ -691,7 +685,7 @@ SCENE(integration_subscribe, who_waits_is_answered_when_the_daemon_ends)
 
 SCENE(integration_subscribe, streams_end_with_the_daemon)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
 
