@@ -74,10 +74,9 @@ SCENE(integration_forward_metrics, who_is_refused)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *password = text("%s/password", scene_folder());
+    const char *password = password_file("password", "sesame");
     const uint16_t tls = port_reserve(), auth = port_reserve();
 
-    file_write(password, "sesame\n");
     const struct daemon *daemon =
         daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,tls", tls), "--forward",
                          text("127.0.0.1:%u,auth", auth), "--redis-password-file", password,
@@ -121,11 +120,10 @@ SCENE(integration_forward_metrics, how_much_was_passed_on)
     enum { VALUE = 300000, ROUNDS = 5 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *password = text("%s/password", scene_folder()), *value = text("%0*d", VALUE, 7);
+    const char *password = password_file("password", "sesame"), *value = text("%0*d", VALUE, 7);
     const uint16_t plain = port_reserve(), secured = port_reserve();
     size_t in = 0, out = 0;
 
-    file_write(password, "sesame\n");
     const struct daemon *daemon =
         daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,auth", plain), "--forward",
                          text("127.0.0.1:%u,tls,auth", secured), "--redis-password-file", password,
