@@ -95,12 +95,7 @@ SCENE(integration_commands_login, the_password_is_in_no_answer)
                        "`default`, `hunter2`, ",
         .flood = "-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n"};
     struct fake *node = fake_start(FAKE_NODE, &words);
-    const struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .epoch = 7,
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = text("%u", fake_port(node))});
+    const struct fake *sentinel = fake_start_sentinel(fake_port(node));
     const struct daemon *daemon =
         daemon_start(NULL, "--redis-api", "loopback", "--redis-password-file",
                      password_file("password", "hunter2"), "--sentinel", fake_address(sentinel),

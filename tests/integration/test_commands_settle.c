@@ -11,12 +11,6 @@
 
 SCENE_SUITE(integration_commands_settle);
 
-static struct cluster *start_one(void)
-{
-    return cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
-}
-
 static double retries(const struct daemon *daemon, const char *reason)
 {
     return metric_of(daemon, text("bellwether_command_retries_total{reason=\"%s\"}", reason));
@@ -69,7 +63,7 @@ static long long calls_of(const struct server *node, const char *command)
  */
 SCENE(integration_commands_settle, a_read_that_kills_its_connection_is_given_up)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
     const struct server *node = &cluster->nodes[0];
 
@@ -92,7 +86,7 @@ SCENE(integration_commands_settle, a_read_that_kills_its_connection_is_given_up)
 SCENE(integration_commands_settle, an_argument_that_is_too_long_for_the_server)
 {
     enum { SIZE = 24 << 20, OTHERS = 5 };
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--max-body", "64MiB", "--pool-size", "1", NULL);
     const struct server *node = &cluster->nodes[0];
@@ -125,7 +119,7 @@ SCENE(integration_commands_settle, an_argument_that_is_too_long_for_the_server)
 /* The master becomes a replica behind Sentinel's back, and its master again. */
 SCENE(integration_commands_settle, read_only_waits_and_comes_through)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "20s", "--verify-interval", "10s",
                        "--suspect-after", "15s", "--commands", "+@all", NULL);
@@ -153,7 +147,7 @@ SCENE(integration_commands_settle, read_only_waits_and_comes_through)
 
 SCENE(integration_commands_settle, a_script_may_forge_the_words_and_is_taken_at_them)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--commands", "+@all", NULL);
     static const char *const words[] = {"READONLY", "LOADING", "MASTERDOWN"};
 
@@ -181,7 +175,7 @@ SCENE(integration_commands_settle, a_script_may_forge_the_words_and_is_taken_at_
 
 SCENE(integration_commands_settle, loading_waits_and_comes_through)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "20s", NULL);
     const struct server *node = &cluster->nodes[0];
 
@@ -225,7 +219,7 @@ SCENE(integration_commands_settle, a_replica_without_its_master_is_left_for_the_
 
 SCENE(integration_commands_settle, a_transaction_that_is_discarded_says_so)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR']]"), 400,
@@ -288,7 +282,7 @@ SCENE(integration_commands_settle, killed_with_commands_on_the_wire)
 
 SCENE(integration_commands_settle, time_is_over_with_commands_on_the_wire)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(
         cluster, "--command-timeout", "700ms", "--pool-size", "1", "--suspect-after", "30s", NULL);
     const struct server *node = &cluster->nodes[0];

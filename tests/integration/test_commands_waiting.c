@@ -10,12 +10,6 @@
 
 SCENE_SUITE(integration_commands_waiting);
 
-static struct cluster *start_one(void)
-{
-    return cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
-}
-
 static double waiting(const struct daemon *daemon)
 {
     return metric_of(daemon, "bellwether_pool_waiting");
@@ -30,7 +24,7 @@ static double in_flight(const struct daemon *daemon)
 
 SCENE(integration_commands_waiting, no_master_until_the_deadline_and_then_by_itself)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "1s", NULL);
     struct server *node = &cluster->nodes[0];
 
@@ -72,7 +66,7 @@ static void lose_master(const struct daemon *daemon, struct server *node)
 
 SCENE(integration_commands_waiting, who_waits_runs_once_there_is_a_master_again)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *node = &cluster->nodes[0];
 
@@ -93,7 +87,7 @@ SCENE(integration_commands_waiting, who_waits_runs_once_there_is_a_master_again)
 
 SCENE(integration_commands_waiting, the_queue_is_full)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s",
                                                  "--max-pending", "5", "--workers", "2", NULL);
     struct server *node = &cluster->nodes[0];
@@ -121,7 +115,7 @@ SCENE(integration_commands_waiting, the_queue_is_full)
 
 SCENE(integration_commands_waiting, a_daemon_without_sentinels_says_so)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
 
     server_kill(&cluster->sentinels[0]);
     const char *const flags[] = {
@@ -138,7 +132,7 @@ SCENE(integration_commands_waiting, a_daemon_without_sentinels_says_so)
 
 SCENE(integration_commands_waiting, callers_that_disconnect_in_the_middle)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "20s", "--suspect-after", "20s",
                        "--idle-timeout", "2s", NULL);
@@ -179,7 +173,7 @@ SCENE(integration_commands_waiting, callers_that_disconnect_in_the_middle)
 
 SCENE(integration_commands_waiting, callers_that_disconnect_while_they_wait_for_a_master)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "2s", NULL);
     struct server *node = &cluster->nodes[0];
 
@@ -205,7 +199,7 @@ SCENE(integration_commands_waiting, callers_that_disconnect_while_they_wait_for_
 SCENE(integration_commands_waiting, callers_that_have_gone_are_not_served)
 {
     static const char more[] = "GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *node = &cluster->nodes[0];
 
@@ -240,7 +234,7 @@ SCENE(integration_commands_waiting, callers_that_have_gone_are_not_served)
 
 SCENE(integration_commands_waiting, too_many_connections)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--max-connections", "4", NULL);
     struct raw *open[4];
 
@@ -259,7 +253,7 @@ SCENE(integration_commands_waiting, too_many_connections)
 
 SCENE(integration_commands_waiting, commands_run_during_the_shutdown_delay)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--shutdown-delay", "1500ms", NULL);
 
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
@@ -273,7 +267,7 @@ SCENE(integration_commands_waiting, commands_run_during_the_shutdown_delay)
 
 SCENE(integration_commands_waiting, sigterm_answers_who_waits_at_once)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
 
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
@@ -293,7 +287,7 @@ SCENE(integration_commands_waiting, sigterm_answers_who_waits_at_once)
 
 SCENE(integration_commands_waiting, sigterm_waits_for_what_was_sent)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "30s", "--suspect-after", "20s", NULL);
     struct server *node = &cluster->nodes[0];
@@ -317,7 +311,7 @@ SCENE(integration_commands_waiting, sigterm_waits_for_what_was_sent)
 
 SCENE(integration_commands_waiting, sigterm_gives_up_what_is_not_answered)
 {
-    struct cluster *cluster = start_one();
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(
         cluster, "--command-timeout", "30s", "--suspect-after", "20s", "--commands", "+@all", NULL);
 

@@ -163,13 +163,7 @@ SCENE(integration_credentials, redis_that_denies_every_question)
         FAKE_NODE,
         &(struct fake_words){.hello_error = "NOPERM no permissions to run the 'hello' command",
                              .deny = ""});
-    const char *port = text("%u", fake_port(node));
-    struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = port,
-                                            .epoch = 1});
+    struct fake *sentinel = fake_start_sentinel(fake_port(node));
     const char *const flags[] = {"--sentinel", fake_address(sentinel), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
 

@@ -339,15 +339,9 @@ static void stage_say(struct stage *stage, const char *answer)
 static struct stage start_stage(const char *answer, const char *timeout)
 {
     struct stage stage = {.words = {.role = "master", .flood = answer}, .port = port_reserve()};
-    const struct fake *sentinel;
 
     stage.node = fake_start(FAKE_NODE, &stage.words);
-    sentinel = fake_start(FAKE_SENTINEL,
-                          &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                               .epoch = 7,
-                                               .master_name = "mymaster",
-                                               .master_host = "127.0.0.1",
-                                               .master_port = text("%u", fake_port(stage.node))});
+    const struct fake *sentinel = fake_start_sentinel(fake_port(stage.node));
     stage.daemon = START(NULL, stage.port, "hunter2", "--sentinel", fake_address(sentinel),
                          "--verify", "off", "--command-timeout", timeout);
     WAIT_UNTIL(5000, status_of(stage.daemon, "/master") == 200);

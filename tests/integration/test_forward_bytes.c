@@ -17,12 +17,6 @@
 
 SCENE_SUITE(integration_forward_bytes);
 
-static struct cluster *one_node(const char *conf)
-{
-    return cluster_start(&(struct cluster_spec){
-        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_conf = conf});
-}
-
 static void drop_context(void *context)
 {
     redisFree(context);
@@ -74,7 +68,7 @@ static redisReply *run(redisContext *context, const char *command)
 
 SCENE(integration_forward_bytes, what_a_connection_remembers)
 {
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
 
     (void)forward_start(cluster, &port, "", NULL);
@@ -106,7 +100,7 @@ SCENE(integration_forward_bytes, what_a_connection_remembers)
 
 SCENE(integration_forward_bytes, what_comes_unasked)
 {
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
@@ -141,7 +135,7 @@ SCENE(integration_forward_bytes, what_comes_unasked)
 SCENE(integration_forward_bytes, a_pipeline_of_ten_thousand)
 {
     enum { COMMANDS = 10000 };
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
 
     (void)forward_start(cluster, &port, "", NULL);
@@ -164,7 +158,7 @@ enum { BIG = 512 << 20 };
 SCENE(integration_forward_bytes, half_a_gibibyte_each_way)
 {
     const size_t size = daemon_is_sanitized() ? BIG / 8 : BIG;
-    struct cluster *cluster = one_node("save \"\"\nproto-max-bulk-len 600mb\n");
+    struct cluster *cluster = cluster_start_one("save \"\"\nproto-max-bulk-len 600mb\n");
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
@@ -190,7 +184,8 @@ SCENE(integration_forward_bytes, half_a_gibibyte_each_way)
 SCENE(integration_forward_bytes, readers_that_do_not_read)
 {
     enum { READERS = 40, VALUE = 8 << 20 };
-    struct cluster *cluster = one_node("client-output-buffer-limit normal 0 0 0\nsave \"\"\n");
+    struct cluster *cluster =
+        cluster_start_one("client-output-buffer-limit normal 0 0 0\nsave \"\"\n");
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--max-memory", "1MiB", NULL);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
@@ -224,7 +219,7 @@ SCENE(integration_forward_bytes, readers_that_do_not_read)
 /* The server does not read: whoever writes is stopped. */
 SCENE(integration_forward_bytes, a_server_that_does_not_read)
 {
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--suspect-after", "60s",
                                                 "--verify-timeout", "30s", NULL);
@@ -354,7 +349,7 @@ SCENE(integration_forward_bytes, a_slow_reader_that_has_said_all)
 
 SCENE(integration_forward_bytes, who_ends_it)
 {
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
@@ -402,7 +397,7 @@ SCENE(integration_forward_bytes, who_ends_it)
 /* One that takes no more says so, and that reaches its client. */
 SCENE(integration_forward_bytes, a_server_with_too_many_clients)
 {
-    struct cluster *cluster = one_node(NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
     struct raw *client = clients_open(port, 1)[0];

@@ -14,12 +14,6 @@ SCENE_SUITE(integration_forward_metrics);
 #define BYTES(way) "bellwether_forward_bytes_total{direction=\"" way "\"}"
 #define CLOSED(reason) "bellwether_forward_closed_total{reason=\"" reason "\"}"
 
-static struct cluster *one_node(void)
-{
-    return cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 60000});
-}
-
 SCENE(integration_forward_metrics, where_clients_are)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
@@ -52,7 +46,7 @@ SCENE(integration_forward_metrics, where_clients_are)
 SCENE(integration_forward_metrics, who_waits)
 {
     enum { CLIENTS = 5 };
-    struct cluster *cluster = one_node();
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", "--command-timeout", "60s", "--workers", "2", NULL);
@@ -80,10 +74,9 @@ SCENE(integration_forward_metrics, who_is_refused)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *password = text("%s/password", scene_folder());
+    const char *password = password_file("password", "sesame");
     const uint16_t tls = port_reserve(), auth = port_reserve();
 
-    file_write(password, "sesame\n");
     const struct daemon *daemon =
         daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,tls", tls), "--forward",
                          text("127.0.0.1:%u,auth", auth), "--redis-password-file", password,
@@ -127,11 +120,10 @@ SCENE(integration_forward_metrics, how_much_was_passed_on)
     enum { VALUE = 300000, ROUNDS = 5 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = "sesame"});
-    const char *password = text("%s/password", scene_folder()), *value = text("%0*d", VALUE, 7);
+    const char *password = password_file("password", "sesame"), *value = text("%0*d", VALUE, 7);
     const uint16_t plain = port_reserve(), secured = port_reserve();
     size_t in = 0, out = 0;
 
-    file_write(password, "sesame\n");
     const struct daemon *daemon =
         daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,auth", plain), "--forward",
                          text("127.0.0.1:%u,tls,auth", secured), "--redis-password-file", password,

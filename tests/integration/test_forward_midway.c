@@ -13,13 +13,8 @@
 SCENE_SUITE(integration_forward_midway);
 
 #define MIB ((size_t)1 << 20)
+#define UNSAVED "save \"\"\n"
 #define CONNECTIONS "bellwether_forward_connections{to=\"master\"}"
-
-static struct cluster *one_node(void)
-{
-    return cluster_start(&(struct cluster_spec){
-        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_conf = "save \"\"\n"});
-}
 
 static void send_head(int fd, size_t size)
 {
@@ -65,7 +60,7 @@ SCENE(integration_forward_midway, half_a_command)
 {
     static const char command[] = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n";
     const size_t whole = sizeof(command) - 1;
-    struct cluster *cluster = one_node();
+    struct cluster *cluster = cluster_start_one(UNSAVED);
     const struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--workers", "2", NULL);
@@ -115,7 +110,7 @@ SCENE(integration_forward_midway, half_a_reply)
 {
     enum { LEAVERS = 8 };
     const size_t size = 64 * MIB;
-    struct cluster *cluster = one_node();
+    struct cluster *cluster = cluster_start_one(UNSAVED);
     const struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--workers", "2", NULL);
@@ -149,7 +144,7 @@ SCENE(integration_forward_midway, half_a_reply)
 SCENE(integration_forward_midway, a_node_that_stands_still_for_a_while)
 {
     const size_t size = 64 * MIB;
-    struct cluster *cluster = one_node();
+    struct cluster *cluster = cluster_start_one(UNSAVED);
     struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--suspect-after", "60s",

@@ -37,21 +37,19 @@ static struct place start(struct cluster *cluster, const char *words, const char
 static struct place start(struct cluster *cluster, const char *words, const char *folder, ...)
 {
     struct place place = {.spec = {.port = port_reserve(), .folder = folder}};
-    const char *flags[40] = {"--forward", text("127.0.0.1:%u%s", place.spec.port, words)};
-    size_t n = 2;
     va_list arguments;
 
-    if (folder) {
-        flags[n++] = "--http-cert";
-        flags[n++] = text("%s/good.crt", folder);
-        flags[n++] = "--http-key";
-        flags[n++] = text("%s/good.key", folder);
-    }
     va_start(arguments, folder);
-    while (n < 39 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
-    }
+    const char **flags = daemon_flags(!folder ? 2 : 6, arguments);
     va_end(arguments);
+    flags[0] = "--forward";
+    flags[1] = text("127.0.0.1:%u%s", place.spec.port, words);
+    if (folder) {
+        flags[2] = "--http-cert";
+        flags[3] = text("%s/good.crt", folder);
+        flags[4] = "--http-key";
+        flags[5] = text("%s/good.key", folder);
+    }
     place.daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
     WAIT_UNTIL(5000, status_of(place.daemon, "/master") == 200);
     return place;

@@ -322,11 +322,7 @@ SCENE(integration_http, require_majority)
 SCENE(integration_http, fresh_is_shared_by_many_callers)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = NONE});
-    struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = text("%u", cluster->nodes[0].port)});
+    struct fake *sentinel = fake_start_sentinel(cluster->nodes[0].port);
     const char *const flags[] = {"--sentinel", fake_address(sentinel), "--workers", "2", NULL};
     struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
 

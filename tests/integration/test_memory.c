@@ -223,12 +223,7 @@ SCENE(integration_memory, a_node_that_announces)
                 fake_start(FAKE_NODE, &(struct fake_words){.role = "master",
                                                            .hello_bytes = later == 0 ? bytes : NULL,
                                                            .flood = bytes});
-            const struct fake *sentinel = fake_start(
-                FAKE_SENTINEL,
-                &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                     .master_name = "mymaster",
-                                     .master_host = "127.0.0.1",
-                                     .master_port = text("%u", fake_port(node))});
+            const struct fake *sentinel = fake_start_sentinel(fake_port(node));
             const struct daemon *daemon =
                 daemon_start(NULL, "--sentinel", fake_address(sentinel), "--redis-api", "loopback",
                              "--verify", i == 0 ? "on" : "off", "--command-timeout", "500ms", NULL);

@@ -116,12 +116,7 @@ SCENE(integration_metrics_http, a_slow_reader_is_cut_and_counted)
 {
     enum { ROUNDS = 250, EACH = 100 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = NONE});
-    struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = text("%u", cluster->nodes[0].port),
-                                            .epoch = 1});
+    struct fake *sentinel = fake_start_sentinel(cluster->nodes[0].port);
     const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(sentinel), NULL);
     char payload[300];
 

@@ -424,12 +424,7 @@ SCENE(integration_sentinels, conflict_of_equal_epochs)
 SCENE(integration_sentinels, candidate_that_says_another_role)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
-    struct fake *sentinel = fake_start(
-        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                            .master_name = "mymaster",
-                                            .master_host = "127.0.0.1",
-                                            .master_port = text("%u", cluster->nodes[1].port),
-                                            .epoch = 1});
+    struct fake *sentinel = fake_start_sentinel(cluster->nodes[1].port);
     const char *const flags[] = {"--sentinel", fake_address(sentinel), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
 

@@ -224,6 +224,12 @@ struct cluster *cluster_start(const struct cluster_spec *spec)
     return cluster;
 }
 
+struct cluster *cluster_start_one(const char *conf)
+{
+    return cluster_start(&(struct cluster_spec){
+        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_conf = conf});
+}
+
 struct server *cluster_add_node(struct cluster *cluster, const struct server *master)
 {
     cr_assert(cluster->n_nodes < CLUSTER_MAX);

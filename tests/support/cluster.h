@@ -85,6 +85,11 @@ const char *cluster_certificate(const struct cluster *cluster, const char *name)
 void cluster_show(const struct cluster *cluster, const struct server *node, const char *name);
 /** Start it and wait until it is settled; node 0 is the master. */
 struct cluster *cluster_start(const struct cluster_spec *spec);
+/**
+ * One node, and one Sentinel, which will not call it down for a minute.
+ * @param conf more lines for redis.conf, or NULL.
+ */
+struct cluster *cluster_start_one(const char *conf);
 /** Make the folder and port of a server, start nothing: for what comes later. */
 struct cluster *cluster_prepare(const struct cluster_spec *spec);
 void cluster_run(struct cluster *cluster);

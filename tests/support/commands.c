@@ -169,15 +169,18 @@ void wait_for_replication(struct cluster *cluster)
 
 struct daemon *commands_start(struct cluster *cluster, ...)
 {
-    const char *flags[64] = {"--redis-api", "loopback"};
-    size_t n = 2;
     va_list arguments;
 
     va_start(arguments, cluster);
-    while (n < 63 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
-    }
+    const char **flags = daemon_flags(2, arguments);
     va_end(arguments);
+    flags[0] = "--redis-api";
+    flags[1] = "loopback";
+    return commands_launch(cluster, flags);
+}
+
+struct daemon *commands_launch(struct cluster *cluster, const char *const *flags)
+{
     struct daemon *daemon =
         daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);

@@ -57,6 +57,8 @@ void wait_for_replication(struct cluster *cluster);
  * replicate. More flags as arguments.
  */
 struct daemon *commands_start(struct cluster *cluster, ...) __attribute__((sentinel));
+/** The same with all its flags. @param flags NULL-terminated. */
+struct daemon *commands_launch(struct cluster *cluster, const char *const *flags);
 /**
  * A number of /metrics: the value of the line that begins with `name` (labels included); -1: no
  * such line.

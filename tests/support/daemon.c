@@ -135,13 +135,12 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     return daemon;
 }
 
-static const char **gather(va_list arguments)
+const char **daemon_flags(size_t first, va_list arguments)
 {
     const char **flags = scene_alloc(MAX_ARGUMENTS * sizeof(*flags));
-    size_t n = 0;
 
-    while (n < MAX_ARGUMENTS - 1 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
+    for (size_t n = first; (flags[n] = va_arg(arguments, const char *)); n++) {
+        cr_assert_lt(n, MAX_ARGUMENTS - 1, "too many flags");
     }
     return flags;
 }
@@ -151,7 +150,7 @@ struct daemon *daemon_start(const struct cluster *cluster, ...)
     va_list arguments;
 
     va_start(arguments, cluster);
-    const char **flags = gather(arguments);
+    const char **flags = daemon_flags(0, arguments);
     va_end(arguments);
     return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
 }
@@ -161,7 +160,7 @@ struct daemon *daemon_start_tls(const struct cluster *cluster, ...)
     va_list arguments;
 
     va_start(arguments, cluster);
-    const char **flags = gather(arguments);
+    const char **flags = daemon_flags(0, arguments);
     va_end(arguments);
     return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .tls = true});
 }
@@ -181,7 +180,7 @@ struct process_result daemon_run(int64_t bound_ms, ...)
     va_list arguments;
 
     va_start(arguments, bound_ms);
-    const char **flags = gather(arguments);
+    const char **flags = daemon_flags(0, arguments);
     va_end(arguments);
     return run(bound_ms, NULL, flags);
 }
@@ -191,7 +190,7 @@ struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, .
     va_list arguments;
 
     va_start(arguments, env);
-    const char **flags = gather(arguments);
+    const char **flags = daemon_flags(0, arguments);
     va_end(arguments);
     return run(bound_ms, env, flags);
 }

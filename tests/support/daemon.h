@@ -2,6 +2,7 @@
 #ifndef BELLWETHER_TESTS_SUPPORT_DAEMON_H
 #define BELLWETHER_TESTS_SUPPORT_DAEMON_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,8 @@ struct daemon *daemon_launch(const struct daemon_spec *spec);
 struct daemon *daemon_start(const struct cluster *cluster, ...) __attribute__((sentinel));
 /** The same, asked over TLS whether or not the others are. */
 struct daemon *daemon_start_tls(const struct cluster *cluster, ...) __attribute__((sentinel));
+/** Flags up to NULL, kept, behind room for as many as `first` of the caller's own. */
+const char **daemon_flags(size_t first, va_list arguments);
 /** Run it to its end: daemon_run(bound_ms, "--version", NULL). */
 struct process_result daemon_run(int64_t bound_ms, ...) __attribute__((sentinel));
 struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...)

@@ -469,6 +469,16 @@ struct fake *fake_start(enum fake_kind kind, const struct fake_words *words)
     return scene_keep(fake, fake_stop);
 }
 
+struct fake *fake_start_sentinel(uint16_t port)
+{
+    return fake_start(FAKE_SENTINEL,
+                      &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                           .epoch = 7,
+                                           .master_name = "mymaster",
+                                           .master_host = "127.0.0.1",
+                                           .master_port = text("%u", port)});
+}
+
 uint16_t fake_port(const struct fake *fake)
 {
     return fake->port;

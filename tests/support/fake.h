@@ -67,6 +67,8 @@ struct fake;
 
 /** Listens on a port of its own on 127.0.0.1; stopped when the test ends. */
 struct fake *fake_start(enum fake_kind kind, const struct fake_words *words);
+/** A Sentinel that names 127.0.0.1:`port` as `mymaster`, and knows of nobody else. */
+struct fake *fake_start_sentinel(uint16_t port);
 uint16_t fake_port(const struct fake *fake);
 /** "127.0.0.1:port" */
 const char *fake_address(const struct fake *fake);

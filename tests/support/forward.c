@@ -11,48 +11,39 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { SOON_MS = 10000, FLAGS_MAX = 40, PIECE = 1 << 16, GROWTH_KB = 8192, FULL_MS = 300 };
+enum { SOON_MS = 10000, PIECE = 1 << 16, GROWTH_KB = 8192, FULL_MS = 300 };
 
 struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char *words, ...)
 {
-    const char *flags[FLAGS_MAX] = {NULL};
-    size_t n = 0;
     va_list arguments;
 
-    *port = port_reserve();
     va_start(arguments, words);
-    while (n < FLAGS_MAX - 1 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
-    }
+    const char **flags = daemon_flags(4, arguments);
     va_end(arguments);
-    /* more than a test has is not said */
-    cr_assert_lt(n, 13, "too many flags");
-    return commands_start(cluster, "--forward", text("127.0.0.1:%u%s", *port, words), flags[0],
-                          flags[1], flags[2], flags[3], flags[4], flags[5], flags[6], flags[7],
-                          flags[8], flags[9], flags[10], flags[11], NULL);
+    *port = port_reserve();
+    flags[0] = "--redis-api";
+    flags[1] = "loopback";
+    flags[2] = "--forward";
+    flags[3] = text("127.0.0.1:%u%s", *port, words);
+    return commands_launch(cluster, flags);
 }
 
 struct pair *pair_start(size_t sentinels, const char *words, ...)
 {
     struct pair *pair = scene_alloc(sizeof(*pair));
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = NONE});
-    const char *flags[FLAGS_MAX] = {NULL};
-    size_t n = 0;
     va_list arguments;
 
     va_start(arguments, words);
-    while (n < FLAGS_MAX - 1 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
-    }
+    const char **flags = daemon_flags(2, arguments);
     va_end(arguments);
-    cr_assert_lt(n, 9, "too many flags");
     pair->old = &cluster->nodes[0];
     pair->now = &cluster->nodes[1];
     pair->port = port_reserve();
+    flags[0] = "--forward";
+    flags[1] = text("127.0.0.1:%u%s", pair->port, words);
     pair->told = told_start(sentinels, pair->old->port, pair->now->port, NULL);
-    pair->daemon =
-        told_daemon(pair->told, "--forward", text("127.0.0.1:%u%s", pair->port, words), flags[0],
-                    flags[1], flags[2], flags[3], flags[4], flags[5], flags[6], flags[7], NULL);
+    pair->daemon = told_launch(pair->told, flags);
     wait_for_replication(cluster);
     return pair;
 }

@@ -25,7 +25,7 @@ struct stream *stream_open(const struct daemon *daemon, const char *path, const 
     stream->events = scene_alloc(MOST_EVENTS * sizeof(*stream->events));
     stream->raw = raw_open(daemon->port);
     cr_assert(stream->raw && raw_send(stream->raw, request, strlen(request)));
-    const char *head = raw_upto(stream->raw, "\r\n\r\n", 5000);
+    const char *head = raw_upto(stream->raw, "\r\n\r\n", patient(5000));
     cr_assert(head && strncmp(head, "HTTP/1.", 7) == 0 && strncmp(head + 8, " 200 ", 5) == 0,
               "%s: %s", path, !head ? "no answer" : head);
     cr_assert(strstr(head, "text/event-stream"), "%s", head);
@@ -115,10 +115,17 @@ bool stream_ends(struct stream *stream, int64_t bound_ms)
     return stream->ended;
 }
 
-void stream_close(struct stream *stream)
+void stream_record(const char *path, const char *body)
 {
     json_t *headers = json_pack("{s:s, s:s, s:s}", "content-type", "text/event-stream",
                                 "cache-control", "no-store", "x-content-type-options", "nosniff");
+
+    scene_record("GET", path, 200, headers, body, strlen(body), false);
+    json_decref(headers);
+}
+
+void stream_close(struct stream *stream)
+{
     char *body = text("%s", "");
 
     for (size_t i = 0; i < stream->n; i++) {
@@ -128,7 +135,6 @@ void stream_close(struct stream *stream)
                     stream->events[i].event, data);
         free(data);
     }
-    scene_record("GET", stream->path, 200, headers, body, strlen(body), false);
-    json_decref(headers);
+    stream_record(stream->path, body);
     raw_close(stream->raw);
 }

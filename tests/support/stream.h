@@ -40,5 +40,7 @@ const struct stream_event *stream_wait(struct stream *stream, size_t *from, cons
 /** Whether it ends within the bound. */
 bool stream_ends(struct stream *stream, int64_t bound_ms);
 void stream_close(struct stream *stream);
+/** Record the answer of a stream that was read, for the check against openapi.yaml. */
+void stream_record(const char *path, const char *body);
 
 #endif

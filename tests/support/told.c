@@ -37,22 +37,27 @@ struct told *told_start(size_t n, uint16_t old, uint16_t now, const char *deny)
 
 struct daemon *told_daemon(const struct told *told, ...)
 {
-    const char *flags[FLAGS_MOST];
-    size_t n = 0;
     va_list arguments;
+
+    va_start(arguments, told);
+    const char **flags = daemon_flags(0, arguments);
+    va_end(arguments);
+    return told_launch(told, flags);
+}
+
+struct daemon *told_launch(const struct told *told, const char *const *more)
+{
+    const char *flags[FLAGS_MOST] = {"--master", "mymaster"};
+    size_t n = 2;
 
     for (size_t i = 0; i < told->n; i++) {
         flags[n++] = "--sentinel";
         flags[n++] = fake_address(told->sentinels[i]);
     }
-    flags[n++] = "--master";
-    flags[n++] = "mymaster";
-    va_start(arguments, told);
-    while (n < FLAGS_MOST - 1 && (flags[n] = va_arg(arguments, const char *))) {
-        n++;
+    for (size_t i = 0; more[i]; i++) {
+        cr_assert_lt(n, FLAGS_MOST - 1, "too many flags");
+        flags[n++] = more[i];
     }
-    flags[n] = NULL;
-    va_end(arguments);
     struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     WAIT_UNTIL(5000, status_of(daemon, "/master?require=majority") == 200);
     WAIT_UNTIL(15000,

@@ -26,6 +26,8 @@ struct told {
 struct told *told_start(size_t n, uint16_t old, uint16_t now, const char *deny);
 /** A daemon of theirs, once it has heard all of them. More flags as arguments. */
 struct daemon *told_daemon(const struct told *told, ...) __attribute__((sentinel));
+/** The same with more flags as an array, NULL-terminated. */
+struct daemon *told_launch(const struct told *told, const char *const *more);
 /** That Sentinel names this master and this replica from now on, an epoch further. */
 void told_name(struct told *told, size_t sentinel, uint16_t master, uint16_t replica);
 /** The second node, which it goes on listing until it has reconfigured it. */

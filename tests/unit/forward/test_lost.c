@@ -1,7 +1,6 @@
 /* Peers whose host is gone: nothing tells of it but that nothing comes back. */
 #include <linux/filter.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "forward_fixture.h"
 
@@ -18,55 +17,40 @@ static void vanish(int fd)
     cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
 }
 
-static void open_joined(struct forward_stage *stage, int *client, int *node)
-{
-    stage->config.lost_ms = LOST_MS;
-    forward_stage_open(stage);
-    forward_stage_publish(stage);
-    *client = forward_stage_joined(stage, 0, node);
-}
-
 Test(forward_lost, a_client_that_takes_nothing_any_more)
 {
-    struct forward_stage stage = {0};
-    int client, node;
+    struct forward_stage stage = {.config = {.lost_ms = LOST_MS}};
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    open_joined(&stage, &client, &node);
     vanish(client);
     forward_stage_run_for(&stage, 3 * LOST_MS);
     cr_expect_not(forward_stage_ended(node), "nothing was on its way: keep-alive's to find out");
     forward_stage_send(node, "+message\r\n");
     RUN_UNTIL(&stage, forward_stage_ended(node));
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 1);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_lost, a_node_that_takes_nothing_any_more)
 {
-    struct forward_stage stage = {0};
-    int client, node;
+    struct forward_stage stage = {.config = {.lost_ms = LOST_MS}};
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    open_joined(&stage, &client, &node);
     vanish(node);
     forward_stage_send(client, "INCR n\r\n");
     RUN_UNTIL(&stage, forward_stage_ended(client));
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* Somebody is there, and does not read: its host says so. */
 Test(forward_lost, who_does_not_read_is_not_gone)
 {
-    struct forward_stage stage = {0};
-    int client, node;
+    struct forward_stage stage = {.config = {.lost_ms = LOST_MS}};
+    int node, client = forward_stage_open_joined(&stage, &node);
     static char zeros[65536];
     size_t sent = 0, taken = 0;
 
-    open_joined(&stage, &client, &node);
     for (int64_t last_ms = clock_boot_ms(); clock_boot_ms() < last_ms + 5 * LOST_MS;) {
         ssize_t n = send(node, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -86,7 +70,5 @@ Test(forward_lost, who_does_not_read_is_not_gone)
     }
     cr_expect_eq(taken, sent);
     cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 1);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
