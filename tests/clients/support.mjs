@@ -6,6 +6,9 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../support/ports.mjs";
+
+export { freePort };
 
 const patience = Number(process.env.TEST_PATIENCE ?? 1);
 export const patient = (ms) => ms * patience;
@@ -59,10 +62,12 @@ export function atEnd(t, work) {
   endings.get(t).push(work);
 }
 
+const failures = new Set(); // what was started and ended by itself, and not well: the end of its log
+
 /** Wait until `condition` gives something true, and give that. A condition that never ends is not waited for. */
 export async function until(what, boundMs, condition) {
   const end = Date.now() + patient(boundMs);
-  const late = () => new Error(`not within ${boundMs} ms: ${what}`);
+  const late = () => new Error([`not within ${boundMs} ms: ${what}`, ...failures].join("\n"));
   const look = async () => {
     for (;;) {
       const value = await condition();
@@ -82,17 +87,6 @@ export async function until(what, boundMs, condition) {
   } finally {
     clearTimeout(timer);
   }
-}
-
-export function freePort() {
-  return new Promise((done, failed) => {
-    const server = net.createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 }
 
 /** One inline command to a Redis or a Sentinel; its answer as it came, "" when there is none. */
@@ -121,7 +115,11 @@ export function start(t, folder, name, argv, env = {}) {
   const log = openSync(join(folder, `${name}.log`), "a");
   const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log], env: { ...globalThis.process.env, ...env } });
   const ended = new Promise((done) => process.once("exit", done).once("error", done)); // an error: it could not be started
+  const text = () => readFileSync(join(folder, `${name}.log`), "utf8");
+  let failure;
+  process.once("exit", (code) => code && failures.add(failure = `${name} ended with ${code}: ${text().trimEnd().split("\n").slice(-3).join("\n")}`));
   const stop = async (signal = "SIGTERM") => {
+    failures.delete(failure);
     if (process.pid && process.exitCode === null && process.signalCode === null) {
       process.kill(signal);
       const late = setTimeout(() => process.kill("SIGKILL"), patient(5000));
@@ -130,7 +128,7 @@ export function start(t, folder, name, argv, env = {}) {
     }
   };
   atEnd(t, () => stop("SIGKILL"));
-  return { process, stop, log: () => readFileSync(join(folder, `${name}.log`), "utf8") };
+  return { process, stop, log: text };
 }
 
 export function makeFolder(t) {

@@ -60,10 +60,6 @@ until_true() {
     done
 }
 
-free_port() {
-    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
-}
-
 inside() {
     chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"
 }
@@ -197,7 +193,7 @@ said=$(unit_run ExecStart 2>&1) || status=$?
     fail "without configuration the daemon gives $status: $said"
 
 step "a Redis and a Sentinel"
-redis_port=$(free_port) sentinel_port=$(free_port) port=$(free_port)
+read -r redis_port sentinel_port port < <(node tests/support/ports.mjs 3)
 mkdir "$folder/redis"
 printf '%s\n' "port $redis_port" "bind 127.0.0.1" "dir $folder/redis" 'save ""' >"$folder/redis/redis.conf"
 printf '%s\n' "port $sentinel_port" "bind 127.0.0.1" "dir $folder/redis" "sentinel monitor mymaster 127.0.0.1 $redis_port 1" \

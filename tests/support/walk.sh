@@ -48,10 +48,6 @@ expect() {
     [ "$found" = "$1" ] || fail "$2 says $found, and the master is $1" "$3"
 }
 
-free_port() {
-    node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
-}
-
 start_demo() {
     [ -z "${sentinel:-}" ] || return 0
     deploy/demo.sh "$bellwether" >"$folder/demo" 2>&1 &
@@ -73,7 +69,7 @@ walk_chart() {
     node tests/clients/kubernetes/unpack.mjs deploy/helm/bellwether "$folder" >"$folder/args" 2>"$folder/chart" ||
         fail "the chart is not rendered" "$folder/chart"
     mapfile -t args <"$folder/args"
-    port=$(free_port)
+    port=$(node tests/support/ports.mjs 1)
     "$bellwether" "${args[@]}" --listen "127.0.0.1:$port,scope=discovery" >"$folder/daemon" 2>&1 &
     pids+=($!)
     wait_for "$folder/daemon" curl -fsS --max-time 2 "http://127.0.0.1:$port/master?format=text"
@@ -90,7 +86,7 @@ walk_image() {
     deploy/build/image-root.sh "$folder/root" "$bellwether" >"$folder/image" 2>&1 ||
         fail "no root of an image was made" "$folder/image"
     chmod 755 "$folder"
-    port=$(free_port)
+    port=$(node tests/support/ports.mjs 1)
     chroot --userspec=65532:65532 "$folder/root" /usr/bin/bellwether --sentinel "$sentinel" \
         --listen "127.0.0.1:$port" >"$folder/image" 2>&1 &
     pids+=($!)
@@ -107,14 +103,13 @@ walk_haproxy() {
         return 1
     }
     start_demo
-    port=$(free_port)
+    read -r port redis replica < <(node tests/support/ports.mjs 3)
     "$bellwether" --sentinel "$sentinel" --listen "127.0.0.1:$port" >"$folder/central" 2>&1 &
     pids+=($!)
     wait_for "$folder/central" curl -fsS --max-time 2 "http://127.0.0.1:$port/master?format=text"
     expect "$master" /master "$folder/central"
     mapfile -t nodes < <(sed -nE 's/^  Redis       (.*)/\1/p' "$folder/demo" | grep -oE '[0-9]{2,}')
-    redis=$(free_port)
-    env DAEMON_PORT="$port" REDIS_BIND="127.0.0.1:$redis" REDIS_READ_BIND="127.0.0.1:$(free_port)" \
+    env DAEMON_PORT="$port" REDIS_BIND="127.0.0.1:$redis" REDIS_READ_BIND="127.0.0.1:$replica" \
         REDIS_1="127.0.0.1:${nodes[0]}" REDIS_2="127.0.0.1:${nodes[1]}" REDIS_3="127.0.0.1:${nodes[2]}" \
         "$haproxy" -f deploy/haproxy/haproxy.cfg >"$folder/haproxy" 2>&1 &
     pids+=($!)
