@@ -45,6 +45,21 @@ bool listen_place_equal(const struct listen_place *a, const struct listen_place 
     return a->address.port != 0 && address_equal(&a->address, &b->address);
 }
 
+const char *listen_place_obstacle(const struct listen_place *place)
+{
+    struct stat status;
+
+    if (!place->unix_path) {
+        return NULL;
+    }
+    if (lstat(place->unix_path, &status) != 0) {
+        return errno == ENOTDIR ? "what would be its folder is a file" : NULL;
+    }
+    return S_ISSOCK(status.st_mode)  ? NULL
+           : S_ISDIR(status.st_mode) ? "a folder is there"
+                                     : "a file that is no socket is there";
+}
+
 /* ---- TCP ---- */
 
 static struct address address_of_socket(int fd, const struct address *asked)
@@ -267,8 +282,10 @@ static int open_unix(struct listening *listening, const struct listen_place *pla
         failure = listening->fds[i] < 0 ? errno : 0;
     }
     if (failure) {
+        const char *obstacle = listen_place_obstacle(place);
+
         snprintf(error, error_size, "cannot listen on unix:%s: %s", path,
-                 failure == EEXIST ? "a file that is no socket is there" : strerror(failure));
+                 obstacle ? obstacle : strerror(failure));
         return -BW_EBUSY;
     }
     return 0;

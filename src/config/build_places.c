@@ -50,13 +50,22 @@ static int read_place(const struct builder *builder, int id, size_t item, const 
 {
     const struct option_entry *entry = &option_table[id];
     char words[OPTIONS_ERROR_SIZE - 300], given[OPTIONS_PLACE_TEXT_SIZE];
+    const char *obstacle;
 
     if (option_read_value(entry, text, out, words, sizeof(words)) != 0) {
         return options_fail(builder->error, "--%s: %s", entry->name, words);
     }
+    (void)options_place_given(builder->settings, id, item, &out->place, given);
+    obstacle = listen_place_obstacle(&out->place);
     if (is_taken(builder->out, &out->place)) {
-        (void)options_fail(builder->error, "%s: a place that is listened on already",
-                           options_place_given(builder->settings, id, item, &out->place, given));
+        (void)options_fail(builder->error, "%s: a place that is listened on already", given);
+        option_value_release(out);
+        return -BW_EINVAL;
+    }
+    if (obstacle) {
+        (void)options_fail(builder->error,
+                           "%s: %s; takes a path where nothing is, or a socket of before", given,
+                           obstacle);
         option_value_release(out);
         return -BW_EINVAL;
     }

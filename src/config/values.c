@@ -224,6 +224,7 @@ static int read_listen_address(char *text, struct address *out)
 static int read_socket_path(const char *path, struct option_value *out, char why[WHY_SIZE])
 {
     size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
 
     if (path[0] == '\0') {
         (void)snprintf(why, WHY_SIZE, "a socket has a path");
@@ -231,6 +232,10 @@ static int read_socket_path(const char *path, struct option_value *out, char why
     }
     if (strlen(path) > most) {
         (void)snprintf(why, WHY_SIZE, "a socket's path has at most %zu bytes", most);
+        return -BW_EINVAL;
+    }
+    if (file[0] == '\0' || strcmp(file, ".") == 0 || strcmp(file, "..") == 0) {
+        (void)snprintf(why, WHY_SIZE, "a socket's path ends in the socket's own name");
         return -BW_EINVAL;
     }
     out->place.unix_path = mem_strdup(path);

@@ -172,9 +172,14 @@ SCENE(integration_forward_places, what_can_not_be_had)
     const struct daemon *daemon = forward_start(cluster, &port, "", "--workers", "2", NULL);
 
     file_write(file, "no socket");
-    const char *const places[] = {text("127.0.0.1:%u", port), text("unix:%s", file),
+    const struct process_result wrong =
+        daemon_run(5000, "--sentinel", seed, "--forward", text("unix:%s", file), NULL);
+    cr_assert_eq(wrong.exit_code, 2, "%s", wrong.err);
+    cr_assert(strstr(wrong.err, text("--forward unix:%s: a file that is no socket", file)), "%s",
+              wrong.err);
+    const char *const places[] = {text("127.0.0.1:%u", port),
                                   text("unix:%s/nowhere/s", scene_folder()), "192.0.2.1:7000"};
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         const struct process_result result =
             daemon_run(5000, "--sentinel", seed, "--listen", "127.0.0.1:0", "--forward", places[i],
                        "--workers", "2", NULL);

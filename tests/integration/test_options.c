@@ -40,7 +40,7 @@ SCENE(integration_options, bad_values)
         {"listen", "127.0.0.1"},
         {"listen", "unix:"},
         {"listen", "127.0.0.1:8380,scope=everything"},
-        {"listen", "unix:/tmp/x,mode=999"},
+        {"listen", "unix:/nowhere/x,mode=999"},
         {"listen", "colour=red"},
         {"workers", "0"},
         {"workers", "65"},

@@ -33,6 +33,12 @@ struct listen_place {
 const char *listen_place_text(const struct listen_place *place, char *out);
 /** Whether no two can listen on both; any free port is never the same. Thread: any. */
 bool listen_place_equal(const struct listen_place *a, const struct listen_place *b);
+/**
+ * What is in the way of a Unix socket and stays there: a folder or another file. A missing folder
+ * may come, a socket may be a dead daemon's.
+ * @return static words; NULL: nothing is. Thread: any.
+ */
+const char *listen_place_obstacle(const struct listen_place *place);
 
 struct listening;
 

@@ -336,7 +336,7 @@ Test(options_commands, tokens_are_masked)
 Test(options_commands, loopback_needs_listeners_that_only_this_host_reaches)
 {
     expect_run(FLAGS(A("--redis-api=loopback")));
-    expect_run(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.5:1,[::1]:1,unix:/tmp/s")));
+    expect_run(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.5:1,[::1]:1,unix:/nowhere/s")));
     expect_run(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.1:1"),
                      A("--listen=0.0.0.0:2,scope=discovery"), A("--listen=[::]:3,scope=probe")));
     expect_refused(

@@ -154,6 +154,10 @@ Test(options_forwards, what_is_wrong_with_a_word)
         {NULL, "unix:/s,mode=0888", "mode=0888"},
         {NULL, "127.0.0.1:1,mode=0600", "mode= is for a socket"},
         {NULL, "unix:,tls", "a socket has a path"},
+        {NULL, "unix:/", "a socket's path ends in the socket's own name"},
+        {NULL, "unix:/nowhere/s/,mode=0600", "a socket's path ends in the socket's own name"},
+        {NULL, "unix:.", "a socket's path ends in the socket's own name"},
+        {NULL, "unix:/nowhere/..", "a socket's path ends in the socket's own name"},
     };
     static const char *const both[] = {"listen", "forward"};
     char flag[96], words[160];
@@ -193,6 +197,32 @@ Test(options_forwards, one_place_once)
     TRY(A("--listen=127.0.0.1:1"), A("--listen=127.0.0.1:1,scope=probe"));
     options_expect_refused("--listen 127.0.0.1:1: ", "listened on already", NULL);
     TRY(A("--forward=127.0.0.1:0,127.0.0.1:0")); /* any two free ones */
+    options_expect_run();
+}
+
+/* A folder may come, as that of a unit does when it starts; what is there does not go. */
+Test(options_forwards, what_is_in_the_way_of_a_socket)
+{
+    static const char *const both[] = {"listen", "forward"};
+    char flag[96], words[128], file_below[96];
+
+    options_write_file("no socket\n");
+    (void)snprintf(file_below, sizeof(file_below), "%s/s", path);
+    const struct {
+        const char *socket, *why;
+    } rows[] = {{"/tmp", "a folder is there"},
+                {path, "a file that is no socket is there"},
+                {file_below, "what would be its folder is a file"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        for (size_t k = 0; k < 2; k++) {
+            (void)snprintf(flag, sizeof(flag), "--%s=unix:%s", both[k], rows[i].socket);
+            (void)snprintf(words, sizeof(words), "--%s unix:%s: %s; takes a path where nothing is",
+                           both[k], rows[i].socket, rows[i].why);
+            TRY(flag, A("--check-config"));
+            options_expect_refused(words, NULL);
+        }
+    }
+    TRY(A("--forward=unix:/nowhere/at/all/s"), A("--listen=unix:s,unix:./s/..s"));
     options_expect_run();
 }
 

@@ -45,7 +45,7 @@ static bool notes(const char *message, const char *value)
 
 Test(options_https, listeners)
 {
-    TRY(A("--listen=0.0.0.0:8443,tls,unix:/tmp/x,mode=0600,[::1]:8444,scope=probe,tls"), PAIR);
+    TRY(A("--listen=0.0.0.0:8443,tls,unix:/nowhere/x,mode=0600,[::1]:8444,scope=probe,tls"), PAIR);
     options_expect_run();
     cr_assert_eq(options.n_listens, 3);
     cr_expect(options.listens[0].place.tls);
@@ -77,8 +77,8 @@ Test(options_https, what_makes_no_sense)
     options_expect_refused("0.0.0.0:1", "tls without a certificate", "--http-cert", NULL);
     TRY(A("--listen=0.0.0.0:1,tls"), A("--http-cert"), cert);
     options_expect_refused("tls without a certificate", "--http-key", NULL);
-    TRY(A("--listen=unix:/tmp/x,tls"), PAIR);
-    options_expect_refused("--listen unix:/tmp/x,tls: ", "has no TLS", "takes it without ,tls",
+    TRY(A("--listen=unix:/nowhere/x,tls"), PAIR);
+    options_expect_refused("--listen unix:/nowhere/x,tls: ", "has no TLS", "takes it without ,tls",
                            NULL);
     TRY(A("--listen=0.0.0.0:1,tls=on"), PAIR);
     options_expect_refused("tls=on", NULL);
@@ -99,7 +99,7 @@ Test(options_https, forwards)
 {
     TRY(A("--forward=0.0.0.0:1,tls"), A("--forward=0.0.0.0:2,tls,client-ca=optional,to=replica"),
         A("--forward=127.0.0.1:3,client-ca=off,tls,auth"), A("--forward=0.0.0.0:4"),
-        A("--forward=unix:/tmp/x"), PAIR, A("--http-client-ca"), ca, A("--redis-password-file"),
+        A("--forward=unix:/nowhere/x"), PAIR, A("--http-client-ca"), ca, A("--redis-password-file"),
         key);
     options_expect_run();
     cr_assert_eq(options.n_forwards, 5);
@@ -122,8 +122,8 @@ Test(options_https, forwards_that_make_no_sense)
                            "takes --http-cert and --http-key", NULL);
     TRY(A("--forward=0.0.0.0:1,tls"), A("--http-key"), key);
     options_expect_refused("--forward 0.0.0.0:1: tls without a certificate", NULL);
-    TRY(A("--forward=unix:/tmp/x,tls"), PAIR);
-    options_expect_refused("--forward unix:/tmp/x,tls: ", "has no TLS", "takes it without ,tls",
+    TRY(A("--forward=unix:/nowhere/x,tls"), PAIR);
+    options_expect_refused("--forward unix:/nowhere/x,tls: ", "has no TLS", "takes it without ,tls",
                            NULL);
     TRY(A("--forward=0.0.0.0:1,tls=on"), PAIR);
     options_expect_refused("tls=on", NULL);
@@ -149,7 +149,7 @@ Test(options_https, logins_for_others)
     TRY(A("--forward=127.0.0.1:1,auth"));
     options_expect_refused("auth without a password", "--redis-password-file", NULL);
     TRY(A("--forward=127.9.0.1:1,auth"), A("--forward=[::1]:1,auth"),
-        A("--forward=unix:/tmp/x,auth,mode=0600"), A("--redis-password-file"), key);
+        A("--forward=unix:/nowhere/x,auth,mode=0600"), A("--redis-password-file"), key);
     options_expect_run();
     cr_expect(options.forwards[0].auth && options.forwards[1].auth && options.forwards[2].auth);
 }
@@ -202,8 +202,8 @@ Test(options_https, forwards_in_plain)
     options_expect_run();
     cr_expect_not(notes(about, ""));
     options_release(&options);
-    TRY(A("--forward=127.0.0.1:1"), A("--forward=unix:/tmp/x"), A("--forward=0.0.0.0:2,tls"), PAIR,
-        A("--redis-tls=on"));
+    TRY(A("--forward=127.0.0.1:1"), A("--forward=unix:/nowhere/x"), A("--forward=0.0.0.0:2,tls"),
+        PAIR, A("--redis-tls=on"));
     options_expect_run();
     cr_expect_not(notes(about, ""));
     options_release(&options);
@@ -218,7 +218,7 @@ Test(options_https, tokens_in_plain)
     char *variable = strdup(token);
 
     options_set_variable(variable);
-    TRY(A("--redis-api=token"), A("--listen=127.0.0.1:1"), A("--listen=unix:/tmp/x"),
+    TRY(A("--redis-api=token"), A("--listen=127.0.0.1:1"), A("--listen=unix:/nowhere/x"),
         A("--listen=0.0.0.0:2,tls"), A("--listen=0.0.0.0:3,scope=discovery"), PAIR);
     options_expect_run();
     cr_expect_not(notes("tokens come in plain", ""));

@@ -126,7 +126,7 @@ Test(options, environment_alone_is_enough)
     options_set_variable(A("BELLWETHER_SENTINEL=a:1 b:2,[::1]:3"));
     options_set_variable(A("BELLWETHER_MASTER=one two"));
     options_set_variable(A(
-        "BELLWETHER_LISTEN=127.0.0.1:0,scope=probe unix:/tmp/x.sock,scope=discovery,mode=0600, [::1]:0"));
+        "BELLWETHER_LISTEN=127.0.0.1:0,scope=probe unix:/nowhere/x.sock,scope=discovery,mode=0600, [::1]:0"));
     options_set_variable(A("BELLWETHER_REDIS_PASSWORD=with, blanks = and more"));
     options_set_variable(A("BELLWETHER_SENTINEL_PASSWORD=s"));
     options_set_variable(A("BELLWETHER_LOG_LEVEL="));
@@ -140,7 +140,7 @@ Test(options, environment_alone_is_enough)
     cr_expect_str_eq(secret_value(options.watch.deployments[0].password), "s");
     cr_assert_eq(options.n_listens, 3);
     cr_expect_eq(options.listens[0].scope, HTTP_SCOPE_PROBE);
-    cr_expect_str_eq(options.listens[1].place.unix_path, "/tmp/x.sock");
+    cr_expect_str_eq(options.listens[1].place.unix_path, "/nowhere/x.sock");
     cr_expect_eq(options.listens[1].scope, HTTP_SCOPE_DISCOVERY);
     cr_expect_eq(options.listens[1].place.mode, 0600);
     cr_expect_str_eq(options.listens[2].place.address.host, "::1");
