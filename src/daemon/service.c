@@ -8,6 +8,7 @@
  */
 #include "service.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -265,6 +266,7 @@ static void log_listeners(const struct service *service)
     }
 }
 
+/* Who fails says why. */
 static int start_threads(struct service *service)
 {
     size_t n = service->http.n_workers;
@@ -281,6 +283,10 @@ static int start_threads(struct service *service)
         watcher_subscribe(service->watcher, worker_mailbox(worker));
     }
     int failed = watcher_start(service->watcher);
+    if (failed != 0) {
+        log_error("cannot start a thread", LOG_STR("thread", "watcher"),
+                  LOG_STR("error", strerror(errno)));
+    }
     for (size_t i = 0; failed == 0 && i < n; i++) {
         failed = worker_start(service->workers[i]);
     }
@@ -314,7 +320,6 @@ static int start(struct service *service)
     service->signals[1] = loop_signal_new(service->loop, SIGINT, on_stop_signal, service);
     service->signals[2] = loop_signal_new(service->loop, SIGHUP, on_reload_signal, service);
     if (start_threads(service) != 0) {
-        log_error("cannot start a thread", LOG_INT("workers", (int64_t)service->http.n_workers));
         return -1;
     }
     log_info("started", LOG_STR("version", BELLWETHER_VERSION),

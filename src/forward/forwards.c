@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -306,11 +307,14 @@ int forwards_open(struct forwards *forwards)
     }
     for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
+        char text[ADDRESS_TEXT_SIZE];
 
         door->fd = listening_take(forwards->shared->listening[i], forwards->worker);
-        door->poll =
-            door->fd < 0 ? NULL : loop_poll_new(forwards->loop, door->fd, on_clients, door);
+        door->poll = loop_poll_new(forwards->loop, door->fd, on_clients, door);
         if (!door->poll) {
+            log_error("cannot watch the socket of a forward",
+                      LOG_STR("forward", listen_place_text(&door->listen->place, text)),
+                      LOG_STR("error", strerror(errno)));
             return -BW_EIO;
         }
         socket_tune(door->fd);

@@ -8,6 +8,7 @@
  */
 #include "bellwether/watcher/thread.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "bellwether/base/clock.h"
@@ -306,7 +307,10 @@ struct mailbox *watcher_mailbox(struct watcher *watcher)
 
 int watcher_start(struct watcher *watcher)
 {
-    if (pthread_create(&watcher->thread, NULL, watcher_run, watcher) != 0) {
+    int failure = pthread_create(&watcher->thread, NULL, watcher_run, watcher);
+
+    if (failure) {
+        errno = failure;
         return -BW_EIO;
     }
     (void)pthread_setname_np(watcher->thread, "watcher");

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/daemon.h"
@@ -96,6 +97,42 @@ SCENE(integration_listen, busy_port)
         cr_assert(strstr(second.err, address), "says which address: %s", second.err);
     }
     still_serves(daemon);
+}
+
+/* A descriptor more each time, until there are enough: whatever was missed says so in one line. */
+SCENE(integration_listen, a_start_without_descriptors)
+{
+    const char *script = text(
+        "ulimit -n \"$1\"; exec \"%s\" --sentinel 127.0.0.1:1 --listen 127.0.0.1:0 --listen "
+        "127.0.0.1:0 --forward 127.0.0.1:0 --forward \"unix:$2\" --redis-api loopback --workers 1",
+        daemon_binary());
+    const char *path = text("%s/forward", scene_folder()), *log = "";
+    unsigned n = 8;
+
+    if (daemon_is_sanitized()) {
+        scene_skip("a sanitizer wants descriptors of its own at the end");
+    }
+    for (bool started = false; !started; n++) {
+        cr_assert_lt(n, 200, "never enough: %s", log);
+        struct process *process = process_start(&(struct process_spec){
+            .name = text("with_%u", n),
+            .argv = (const char *const[]){"sh", "-euc", script, "sh", text("%u", n), path, NULL},
+            .may_die = true});
+        WAIT_UNTIL(10000, process_ended(process) ||
+                              strstr(process_log(process), "msg=\"started\"") ||
+                              strstr(process_log(process), "msg=started"));
+        log = process_log(process);
+        started = !process_ended(process);
+        if (started) {
+            process_stop(process);
+            continue;
+        }
+        cr_assert(WIFEXITED(process->status) && WEXITSTATUS(process->status) == 1, "%u: %x: %s", n,
+                  (unsigned)process->status, log);
+        cr_assert(count_in(log, "level=error") == 1 && strstr(log, "Too many open files"), "%u: %s",
+                  n, log);
+    }
+    cr_assert_gt(n, 20, "nothing was missed");
 }
 
 SCENE(integration_listen, two_workers_say_the_same)

@@ -85,8 +85,8 @@ void loop_timer_free(struct loop_timer *timer);
 
 /*
  * Descriptors. The descriptor stays the caller's; free the poll before closing it. New is NULL
- * where the kernel can't watch it (a plain file). Where the kernel has no room for one more watch
- * it is looked at every few milliseconds until there is.
+ * with errno where the kernel can't watch it (a plain file). Where the kernel has no room for one
+ * more watch it is looked at every few milliseconds until there is.
  */
 enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_END = 4 };
 struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events),

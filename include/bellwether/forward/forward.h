@@ -118,7 +118,7 @@ struct forward_hooks {
 /** @param shared borrowed. */
 struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, size_t worker,
                               const struct forward_hooks *hooks);
-/** Listen. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
+/** Listen. @return 0; -BW_EIO, and the log says why. Thread: main, before the worker's runs. */
 int forwards_open(struct forwards *forwards);
 /** A new snapshot: addresses, states, replicas, fences. Keeps a reference. NULL is fine. */
 void forwards_take(struct forwards *forwards, struct snapshot *snapshot);

@@ -122,6 +122,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
                           struct pulse *pulse);
 /** Takes MESSAGE_SNAPSHOT, _EVENT, _FRESH, _STATUS, _RELOAD, _DRAIN and _STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
+/** @return 0; negative, and the log says why. Thread: main. */
 int worker_start(struct worker *worker);
 /** Ask it to end (MESSAGE_STOP) and join it: waiting answers are given, within 1 s at most. */
 void worker_stop(struct worker *worker);

@@ -89,7 +89,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
 void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
 /** The mailbox that takes what goes to the watcher (topology/messages.h). Borrowed. */
 struct mailbox *watcher_mailbox(struct watcher *watcher);
-/** @return 0; -BW_EIO when the thread can't be made. */
+/** @return 0; -BW_EIO with errno when the thread can't be made. */
 int watcher_start(struct watcher *watcher);
 /** Its loop, until MESSAGE_STOP: where a thread of the caller's is to run it. @param data it. */
 void *watcher_run(void *data);

@@ -60,6 +60,15 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- the loop ---- */
 
+_Noreturn static void end_for_lack(int error)
+{
+    log_error(
+        "event loop failed", LOG_STR("error", strerror(error)),
+        LOG_STR("limit", error == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
+    (void)log_flush(LOG_LAST_PATIENCE_MS);
+    exit(EXIT_FAILURE);
+}
+
 /*
  * Where there is no room for the watch that libuv needs for itself it ends the process without a
  * word.
@@ -70,11 +79,7 @@ static void expect_room(void)
     struct epoll_event event = {.events = EPOLLIN};
 
     if (epoll_fd < 0 || fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        log_error("event loop failed", LOG_STR("error", strerror(errno)),
-                  LOG_STR("limit",
-                          errno == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
-        (void)log_flush(LOG_LAST_PATIENCE_MS);
-        exit(EXIT_FAILURE);
+        end_for_lack(errno);
     }
     close(fd);
     close(epoll_fd);
@@ -83,10 +88,14 @@ static void expect_room(void)
 struct loop *loop_new(void)
 {
     struct loop *loop;
+    int error;
 
     expect_room();
     loop = mem_new(1, sizeof(*loop));
-    loop_must(uv_loop_init(&loop->uv), "uv_loop_init");
+    error = uv_loop_init(&loop->uv);
+    if (error != 0) { /* it takes more descriptors than were looked for */
+        end_for_lack(-error);
+    }
     loop_must(uv_prepare_init(&loop->uv, &loop->prepare), "uv_prepare_init");
     loop->prepare.data = loop;
     loop->phase = 1 + jitter_below(1024);

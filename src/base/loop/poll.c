@@ -183,6 +183,7 @@ struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *d
     error = poll_make(poll);
     if (error != 0 && !no_room(error)) {
         free(poll);
+        errno = -error;
         return NULL;
     }
     return poll;

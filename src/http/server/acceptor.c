@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,6 +186,7 @@ int doors_open(struct connections *connections)
         loop_poll_new(worker->loop, connections->epoll_fd, admission_ready, connections);
     connections->open_timer = loop_timer_new(worker->loop, open_again, connections);
     if (!connections->poll) {
+        log_error("cannot watch callers", LOG_STR("error", strerror(errno)));
         return -BW_EIO;
     }
     loop_poll_want(connections->poll, LOOP_READ);
@@ -202,8 +204,9 @@ int doors_open(struct connections *connections)
             !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
         door->fd = http_sockets_take(worker->sockets, i, worker->number);
         connections->n_doors = i + 1;
-        door->poll = door->fd < 0 ? NULL : loop_poll_new(worker->loop, door->fd, on_callers, door);
+        door->poll = loop_poll_new(worker->loop, door->fd, on_callers, door);
         if (!door->poll) {
+            log_error("cannot watch the socket of a listener", LOG_STR("error", strerror(errno)));
             return -BW_EIO;
         }
         loop_poll_want(door->poll, LOOP_READ);

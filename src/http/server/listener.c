@@ -11,6 +11,7 @@
  */
 #include "listener.h"
 
+#include <errno.h>
 #include <gnutls/abstract.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -256,7 +257,7 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
     info =
         listener->daemon ? MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
-        log_write(LOG_LEVEL_ERROR, "cannot start the HTTP server", NULL, 0);
+        log_error("cannot start the HTTP server", LOG_STR("error", strerror(errno)));
         return -BW_EIO;
     }
     listener->poll = loop_poll_new(worker->loop, info->epoll_fd, on_readable, listener);

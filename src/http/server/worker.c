@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "acceptor.h"
 #include "answer_cache.h"
@@ -285,7 +286,8 @@ static int start_thread(struct worker *worker)
     failure = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure) {
-        log_error("cannot start a worker thread", LOG_INT("errno", failure));
+        log_error("cannot start a thread", LOG_STR("thread", "worker"),
+                  LOG_STR("error", strerror(failure)));
         return -BW_EIO;
     }
     snprintf(name, sizeof(name), "worker-%u", (unsigned)worker->number);

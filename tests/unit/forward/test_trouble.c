@@ -233,3 +233,30 @@ Test(forward_trouble, no_socket_to_listen_on)
     close(to);
     forward_stage_close(&stage);
 }
+
+/* ---- the start ---- */
+
+Test(forward_trouble, a_socket_that_can_not_be_watched_is_named)
+{
+    struct forward_stage stage = {0};
+    const struct forward_hooks hooks = {.data = &stage};
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+    char said[512] = "";
+
+    forward_stage_open(&stage); /* takes what one worker has */
+    struct forwards *more = forwards_new(stage.loop, stage.shared, 0, &hooks);
+    cr_assert_geq(dup2(fileno(log), STDERR_FILENO), 0);
+    const int failure = forwards_open(more);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    rewind(log);
+    cr_expect_gt(fread(said, 1, sizeof(said) - 1, log), 0);
+    (void)fclose(log);
+    cr_expect_eq(failure, -BW_EIO);
+    cr_expect(strstr(said, "cannot watch the socket of a forward") &&
+                  strstr(said, "forward=127.0.0.1:0") && strstr(said, "ad file descriptor"),
+              "%s", said);
+    forwards_free(more);
+    forward_stage_close(&stage);
+}
