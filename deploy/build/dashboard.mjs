@@ -145,9 +145,10 @@ const rows = [
     graph("Refused by policy", "Commands that --commands, or a read-only token, did not let run.", [[`sum by (job) (${rate(d("policy_refusals_total"))})`, "{{job}}"]], { unit: "ops" }),
   ]],
   ["Forwards", [
-    graph("Clients", "Joined to a master or a replica, and those that wait for a node.", [[`sum by (to) (${d("forward_connections")})`, "to a {{to}}"], [`sum(${d("forward_waiting")})`, "waiting"]], { overrides: [column("waiting", ["color", { mode: "fixed", fixedColor: red }])] }),
-    graph("Passed on", "Bytes to Redis (in) and to clients (out).", [[`sum by (direction) (${rate(d("forward_bytes_total"))})`, "{{direction}}"]], { unit: "Bps" }),
-    graph("Closed", "Connections that have ended, by why: client and server by themselves; switch, promotion and unhealthy, to come back at another node; limit, no_node, auth, tls and memory were refused.", [[`sum by (reason) (${rate(d("forward_closed_total"))})`, "{{reason}}"]], { unit: "ops" }),
+    graph("Clients", "Joined to a master or a replica, and those that wait for a node.", [[`sum by (to) (${d("forward_connections")})`, "to a {{to}}"], [`sum(${d("forward_waiting")})`, "waiting"]], { w: 6, overrides: [column("waiting", ["color", { mode: "fixed", fixedColor: red }])] }),
+    graph("Passed on", "Bytes to Redis (in) and to clients (out).", [[`sum by (direction) (${rate(d("forward_bytes_total"))})`, "{{direction}}"]], { w: 6, unit: "Bps" }),
+    graph("Closed", "Connections that have ended, by why: client and server by themselves; switch, promotion and unhealthy, to come back at another node; limit, no_node, auth, tls and memory were refused.", [[`sum by (reason) (${rate(d("forward_closed_total"))})`, "{{reason}}"]], { w: 6, unit: "ops" }),
+    graph("TLS handshakes", "Of clients of forwards with TLS, under way now. Many for long: clients that connect and say nothing, or a flood of them; of too many the oldest goes, reason tls.", [[`sum by (instance) (${d("forward_handshakes")})`, "{{instance}}"]], { w: 6, decimals: 0 }),
   ]],
   ["The daemons", [
     table("Daemons", "Version, whether /readyz says 200, when it started, whether its files of passwords, tokens and certificates could be read. An address leads to the daemon's own page, where your browser gets there (and it speaks plain HTTP).",

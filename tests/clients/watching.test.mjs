@@ -218,6 +218,13 @@ test("the dashboard is a whole one", () => {
   }
 });
 
+test("the dashboard shows all that forwards count", () => {
+  const shown = new Set(targets.flatMap(({ expr }) => speaksOf(filled(expr)).selectors.map(({ metric }) => metric)));
+  const counted = [...read("deploy/man/bellwether-http.7.md").match(/^\| forwards \(with `--forward`\) \|.*$/m)[0].matchAll(/`(forward_\w+)/g)].map(([, name]) => `bellwether_${name}`);
+  assert.ok(counted.length >= 5, "they were found");
+  assert.deepEqual(counted.filter((name) => !shown.has(name)), []);
+});
+
 test("the dashboard's variables are there, and all are used", () => {
   const text = JSON.stringify([dashboard.panels, dashboard.annotations, dashboard.templating.list.map(({ query, datasource }) => [query, datasource])]);
   const used = new Set([...text.matchAll(/\$\{?(\w+)/g)].map(([, name]) => name).filter((name) => !name.startsWith("__")));
