@@ -177,12 +177,12 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
 
   await t.test("a master's forwards, and clients that wait", async (tt) => {
     const forward = (more) => ({
-      listen: "127.0.0.1:6379", to: "master", master: "mymaster", tls: false, auth: false, connections: { master: 12, replica: 0 }, waiting: 0, accepted: 15,
+      listen: "127.0.0.1:6379", to: "master", master: "mymaster", known: true, tls: false, auth: false, connections: { master: 12, replica: 0 }, waiting: 0, accepted: 15,
       bytes_in: 1536, bytes_out: 20, closed: { client: 3, switch: 0 }, ...more,
     });
     const { fake, page } = await open(tt, { masters: [master("mymaster"), master("other")], extra: { forwards: [forward({}),
       forward({ listen: "unix:/run/r.sock", to: "replica", tls: true, auth: true, connections: { master: 1, replica: 2 }, closed: { client: 0, switch: 0 } })] } });
-    const cells = () => page.locator('[data-name="mymaster"] .forwards tbody tr').evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+    const cells = (of = '[data-name="mymaster"] .forwards') => page.locator(`${of} tbody tr`).evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
     await until("its forwards are shown", 10000, async () => (await cells()).length === 4);
     assert.deepEqual(await cells(), [["127.0.0.1:6379", "12", "1.5 kB", "20 B"], ["closed: client 3"],
       ["unix:/run/r.sock", "3", "1.5 kB", "20 B"], ["to replicas; TLS; logs in"]]);
@@ -192,6 +192,18 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     fake.send("master", body(fake.masters[0]));
     await until("that they wait is said", 10000, async () => (await page.textContent('[data-name="mymaster"] summary')).endsWith("2 clients wait"));
     assert.deepEqual((await cells())[1], ["2 clients wait for a node; closed: client 3"]);
+    assert.equal(await page.isVisible("#forwards-section"), false);
+    fake.extra = { forwards: [forward({}), forward({ listen: "127.0.0.1:6380", to: "replica", master: "<b>typo", known: false, waiting: 1, closed: {} }),
+      forward({ listen: "127.0.0.1:6381", master: null, closed: {} }), forward({ listen: "127.0.0.1:6382", master: "later", closed: {} })] };
+    fake.send("master", body(fake.masters[0]));
+    await until("those that lead to no master are shown", 10000, () => page.isVisible("#forwards-section"));
+    assert.deepEqual(await cells("#forwards"), [["127.0.0.1:6380", "12", "1.5 kB", "20 B"], ["of <b>typo, which no Sentinel knows; to replicas; 1 client waits for a node"],
+      ["127.0.0.1:6381", "12", "1.5 kB", "20 B"], ["127.0.0.1:6382", "12", "1.5 kB", "20 B"], ["of later"]]);
+    assert.deepEqual(await page.locator("#forwards tbody tr").evaluateAll((all) => all.map((row) => row.dataset.mood ?? null)), ["warn", "warn", null, null, null]);
+    fake.extra = { forwards: [forward({})] };
+    fake.send("master", body(fake.masters[0]));
+    await until("they are known now", 10000, async () => !(await page.isVisible("#forwards-section")));
+    assert.equal((await cells()).length, 2);
   });
 
   await t.test("no master is known", async (tt) => {

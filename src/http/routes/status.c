@@ -217,6 +217,7 @@ static json_t *forward_of(const struct status_forward *forward)
     set(json, "to",
         json_string(metric_forward_to_text((enum metric_forward_to)forward->listen->to)));
     set(json, "master", render_text(forward->master));
+    set(json, "known", json_boolean(!forward->lacks));
     set(json, "tls", json_boolean(forward->listen->place.tls));
     set(json, "auth", json_boolean(forward->listen->auth));
     set(json, "connections", connections);

@@ -178,20 +178,23 @@ Test(http_status_forwards, json)
 
     count_clients();
     reply = get(&harness, "/status");
-    snprintf(wanted, sizeof(wanted),
-             "\"forwards\":[{\"listen\":\"127.0.0.1:%u\",\"to\":\"master\",\"master\":\"mymaster\","
-             "\"tls\":false,\"auth\":false,\"connections\":{\"master\":2,\"replica\":0},"
-             "\"waiting\":0,\"handshakes\":0,\"accepted\":6,\"bytes_in\":100,\"bytes_out\":2000,"
-             "\"closed\":{\"client\":3,\"server\":0,",
-             (unsigned)forward_shared_address(harness.config.forwards, 0)->port);
+    snprintf(
+        wanted, sizeof(wanted),
+        "\"forwards\":[{\"listen\":\"127.0.0.1:%u\",\"to\":\"master\",\"master\":\"mymaster\","
+        "\"known\":true,\"tls\":false,\"auth\":false,\"connections\":{\"master\":2,\"replica\":0},"
+        "\"waiting\":0,\"handshakes\":0,\"accepted\":6,\"bytes_in\":100,\"bytes_out\":2000,"
+        "\"closed\":{\"client\":3,\"server\":0,",
+        (unsigned)forward_shared_address(harness.config.forwards, 0)->port);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
-    snprintf(wanted, sizeof(wanted),
-             "{\"listen\":\"unix:%s\",\"to\":\"replica\",\"master\":\"mymaster\",\"tls\":false,"
-             "\"auth\":true,\"connections\":{\"master\":0,\"replica\":1},\"waiting\":4,"
-             "\"handshakes\":0,\"accepted\":5,",
-             socket_path);
+    snprintf(
+        wanted, sizeof(wanted),
+        "{\"listen\":\"unix:%s\",\"to\":\"replica\",\"master\":\"mymaster\",\"known\":true,\"tls\":false,"
+        "\"auth\":true,\"connections\":{\"master\":0,\"replica\":1},\"waiting\":4,"
+        "\"handshakes\":0,\"accepted\":5,",
+        socket_path);
     cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
-    cr_expect(strstr(reply.body, "\"to\":\"master\",\"master\":\"elsewhere\""), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"to\":\"master\",\"master\":\"elsewhere\",\"known\":false,"),
+              "%s", reply.body);
     reply_release(&reply);
 }
 

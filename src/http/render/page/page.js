@@ -29,6 +29,7 @@
   let lastHeard = 0;
   let failovers = null;
   let failoversPainted = "";
+  let forwardsPainted = "";
 
   /* ---- making nodes ---- */
 
@@ -160,8 +161,11 @@
     return table(["Replica", "lag", "priority"], replicas.flatMap(replicaRows), [1, 2]);
   }
 
-  function forwardRows(forward) {
+  function forwardRows(forward, isOther) {
     const notes = [forward.to === "replica" ? "to replicas" : "", forward.tls ? "TLS" : "", forward.auth ? "logs in" : ""].filter(Boolean);
+    if (isOther && forward.master) {
+      notes.unshift(`of ${forward.master}${forward.known ? "" : ", which no Sentinel knows"}`);
+    }
     if (forward.waiting) {
       notes.push(`${some(forward.waiting, "client waits", "clients wait")} for a node`);
     }
@@ -169,11 +173,23 @@
     if (ends.length) {
       notes.push(`closed: ${ends.map(([why, n]) => `${plain(why)} ${n}`).join(", ")}`);
     }
-    return rows(forward.waiting ? "warn" : null, notes,
+    return rows(forward.waiting || !forward.known ? "warn" : null, notes,
       make("td", null, mono(forward.listen)),
       make("td", { class: "number" }, String(forward.connections.master + forward.connections.replica)),
       make("td", { class: "number" }, bytes(forward.bytes_in)),
       make("td", { class: "number" }, bytes(forward.bytes_out)));
+  }
+
+  const forwardTable = (forwards, areOthers) => table(["Listens on", "clients", "in", "out"], forwards.flatMap((forward) => forwardRows(forward, areOthers)), [1, 2, 3]);
+
+  /* Those that lead to no master that is shown. */
+  function paintForwards(forwards) {
+    const now = JSON.stringify(forwards);
+    if (now !== forwardsPainted) {
+      forwardsPainted = now;
+      byId("forwards-section").hidden = forwards.length === 0;
+      byId("forwards").replaceChildren(forwardTable(forwards, true));
+    }
   }
 
   /* "2 of 3 Sentinels agree: no majority \u00b7 1 disagrees \u00b7 2 replicas" */
@@ -206,7 +222,7 @@
         make("div", null, make("h4", null, "What each Sentinel says"), sentinelTable(card.master)),
         make("div", null, make("h4", null, "Replicas"), replicaTable(card.master)),
         card.master.forwards?.length
-          ? make("div", { class: "forwards" }, make("h4", null, "Forwards"), table(["Listens on", "clients", "in", "out"], card.master.forwards.flatMap(forwardRows), [1, 2, 3]))
+          ? make("div", { class: "forwards" }, make("h4", null, "Forwards"), forwardTable(card.master.forwards, false))
           : null));
     node.addEventListener("toggle", () => {
       if (card.open !== node.open) {
@@ -378,9 +394,11 @@
         const explained = await Promise.all(open.map(explain));
         answer.body.masters = masters.map((master) => explained[open.indexOf(master)] || master);
       } else if (isState(answer)) {
-        for (const master of answer.body.masters) {
-          master.forwards = (answer.body.forwards || []).filter((forward) => forward.master === master.name);
+        const { masters, forwards = [] } = answer.body;
+        for (const master of masters) {
+          master.forwards = forwards.filter((forward) => forward.master === master.name);
         }
+        answer.body.others = forwards.filter((forward) => !masters.some((master) => forward.master === master.name));
       }
       return answer;
     } catch {
@@ -401,6 +419,7 @@
       defaultName = answer.body.default;
       whyNone = answer.body.detail;
       show(answer.body.masters);
+      paintForwards(answer.body.others || []);
     } else {
       refresh(); // an event has overtaken this answer
     }
