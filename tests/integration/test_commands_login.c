@@ -61,6 +61,8 @@ SCENE(integration_commands_login, the_file_comes_later_than_the_change)
     wait_for_the_end_of_connections(daemon);
     const struct sent *sent = command_send(daemon, "/redis", "['INCR','n']");
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_waiting") == 1);
+    /* Refused again and again with the same one, the request waits all the same. */
+    HOLDS_FOR(1000, metric_of(daemon, "bellwether_pool_waiting") == 1);
     (void)password_file("password", "second");
     daemon_signal(daemon, SIGHUP);
     EXPECT_RESULT(command_answer(sent, 20000), "2");
