@@ -97,7 +97,7 @@ bool snapshot_replica_is_fit(const struct snapshot_replica *replica, int64_t max
 
 bool snapshot_master_serves(const struct snapshot_master *master)
 {
-    return master->has_address && master_state_serves(master->state);
+    return master->has_address && master_serves(master->state, master->reason);
 }
 
 bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address)

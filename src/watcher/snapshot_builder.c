@@ -385,7 +385,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->since_wall_ms = master->since_wall_ms;
     }
     out->tls = master->redis_tls != NULL;
-    out->verified = master->state == MASTER_OK;
+    out->verified = master->state == MASTER_OK && snapshot_master_serves(out);
     out->majority = master->majority;
     out->has_previous = master->has_previous;
     if (master->has_previous) {
@@ -423,7 +423,15 @@ static bool master_show(struct master *master)
         snapshot_master_unref(now);
         return false;
     }
-    now->index = !before || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    uint64_t index =
+        !before || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    /*
+     * That something has to be confirmed first is no news to those who wait for one, and a change
+     * of the list: what comes of it is one event.
+     */
+    now->index = before && now->reason == REASON_WATCHER_STALLED && now->state == before->state
+                     ? before->index
+                     : index;
     now->revision = ++watcher->revision;
     master->shown = now;
     bool only_lag = before && !snapshot_master_differs_beyond_lag(before, now);

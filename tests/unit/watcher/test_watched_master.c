@@ -226,6 +226,47 @@ Test(watch_master, a_suspicion_from_before_a_gap)
     cr_expect_eq(bench_stop(&bench), 2);
 }
 
+/* A pause of the daemon's is no news of the master; that it is confirmed is. */
+Test(watch_master, a_gap_is_one_event)
+{
+    static const struct peer_step steps[] = {
+        FOUND, {PEER_WAIT, NULL}, {PEER_ACCEPT, NULL}, ROLE, END};
+    const struct snapshot_master *shown;
+    struct bench bench;
+    uint64_t index, list;
+
+    bench_start(&bench, steps);
+    turn_show_later(bench.master);
+    publish_turn(bench.watcher);
+    index = bench.master->shown->index;
+    cr_assert_eq(bench.master->shown->state, MASTER_OK);
+
+    list = bench.watcher->index;
+    master_void(bench.master);
+    master_step(bench.master);
+    publish_turn(bench.watcher);
+    shown = bench.master->shown;
+    cr_expect_eq(shown->state, MASTER_OK);
+    cr_expect_eq(shown->reason, REASON_WATCHER_STALLED);
+    cr_expect_not(snapshot_master_serves(shown));
+    cr_expect_not(shown->verified);
+    cr_expect_eq(shown->index, index);
+    cr_expect_gt(bench.watcher->index, list, "the list of all says otherwise than before");
+
+    bench_observe(&bench, fake_peer_address(bench.peer), 1);
+    for (int i = 0; i < 200 && bench.master->reason == REASON_WATCHER_STALLED; i++) {
+        run_for(&bench, 20);
+    }
+    publish_turn(bench.watcher);
+    shown = bench.master->shown;
+    cr_expect(snapshot_master_serves(shown), "%s", shown->detail);
+    cr_expect(shown->verified);
+    cr_expect_eq(shown->index, bench.watcher->index);
+    cr_expect_gt(shown->index, index);
+    cr_expect_eq(bench.master->switches, 0);
+    cr_expect_eq(bench_stop(&bench), 2);
+}
+
 Test(watch_master, switches_are_counted_and_shown)
 {
     static const struct peer_step steps[] = {FOUND, END};
