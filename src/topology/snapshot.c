@@ -100,6 +100,11 @@ bool snapshot_master_serves(const struct snapshot_master *master)
     return master->has_address && master_serves(master->state, master->reason);
 }
 
+bool snapshot_master_is_memory(const struct snapshot_master *master)
+{
+    return master && master->reason == REASON_WATCHER_STALLED;
+}
+
 bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address)
 {
     if (address_equal(&master->address, address) || address_equal(&master->ip, address)) {

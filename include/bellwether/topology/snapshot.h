@@ -190,6 +190,11 @@ void snapshot_master_unref(struct snapshot_master *master);
 /** Whether `/master` names an address for it with 200. */
 bool snapshot_master_serves(const struct snapshot_master *master);
 /**
+ * Whether it is what was known before a gap in this daemon's time, confirmed by nobody since: a
+ * failover of which its Sentinels have told may not be read yet. NULL: no.
+ */
+bool snapshot_master_is_memory(const struct snapshot_master *master);
+/**
  * Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that
  * agrees calls it.
  */
