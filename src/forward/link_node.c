@@ -46,7 +46,8 @@ static const struct snapshot_replica *choose_replica(struct door *door, int64_t 
 
 /*
  * Whether the master can stand in for replicas. How far they lag is asked of it once a second where
- * that matters: an answer that is overdue is a master that hangs, and is not called down yet.
+ * that matters and it is known to be one: an answer that is overdue is a master that hangs, and is
+ * not called down yet.
  */
 static bool may_stand_in(const struct door *door, int64_t now_ms)
 {
@@ -58,8 +59,8 @@ static bool may_stand_in(const struct door *door, int64_t now_ms)
     for (size_t i = 0; i < master->n_replicas; i++) {
         const struct snapshot_replica *replica = &master->replicas[i];
 
-        if (door->all->config->replica_max_lag_bytes >= 0 && replica->lag_bytes >= 0 &&
-            now_ms - replica->lag_at_ms > LAG_FRESH_MS) {
+        if (master->state == MASTER_OK && door->all->config->replica_max_lag_bytes >= 0 &&
+            replica->lag_bytes >= 0 && now_ms - replica->lag_at_ms > LAG_FRESH_MS) {
             return false;
         }
     }

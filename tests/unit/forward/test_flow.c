@@ -556,6 +556,19 @@ Test(forward_flow, a_master_that_hangs_does_not_stand_in)
     forward_stage_run_for(&stage, 60);
     cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 0);
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
+    /* Where it may not be asked nothing is overdue. */
+    stage.says.state = MASTER_UNVERIFIED;
+    forward_stage_publish(&stage);
+    node = forward_stage_accept(&stage, 0);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 1);
+    close(node);
+    close(client);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 0);
+    stage.says.state = MASTER_OK;
+    forward_stage_publish(&stage);
+    client = forward_stage_client(&stage);
+    forward_stage_run_for(&stage, 60);
+    cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     /* It has, and none is near enough. */
     stage.replicas[0].lag_bytes = 101;
     stage.replicas[0].lag_at_ms = clock_boot_ms();
