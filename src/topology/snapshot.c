@@ -363,6 +363,10 @@ bool snapshot_is_getting_late(const struct snapshot *snapshot, int64_t now_ms)
 
 bool snapshot_is_behind(const struct snapshot *snapshot)
 {
-    return snapshot && snapshot->pulse &&
-           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
+    const struct pulse *pulse = snapshot ? snapshot->pulse : NULL;
+
+    return pulse &&
+           (snapshot->generation !=
+                atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+            snapshot->fences != atomic_load_explicit(&pulse->fences, memory_order_acquire));
 }

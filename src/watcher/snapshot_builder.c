@@ -679,10 +679,7 @@ void publish_turn(struct watcher *watcher)
     if (watcher->marked[TURN_SHOW].first || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
-    /* what came to it before this turn is in there, or in `fences` */
-    atomic_store_explicit(&watcher->pulse->heard_boot_ms, watcher->began_ms, memory_order_release);
-    for (size_t i = 0; i < watcher->n_outbox; i++) {
-        mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
-    }
-    watcher->n_outbox = 0;
+    /* what had come when it was looked is in there, in `generation`, or in `fences` */
+    atomic_store_explicit(&watcher->pulse->heard_boot_ms, watcher->looked_ms, memory_order_release);
+    turn_post_due(watcher);
 }
