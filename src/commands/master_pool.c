@@ -172,8 +172,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
         return;
     }
     master_pool->shown = master ? snapshot_master_ref(master) : NULL;
-    master_pool->serves = master && master->has_address &&
-                          (master->state == MASTER_OK || master->state == MASTER_UNVERIFIED);
+    master_pool->serves = master && snapshot_master_serves(master);
     master_pool->fence = master ? master->fence : FENCE_DOWN;
     master_pool->owner.deployment = master ? master->deployment : 0;
     moves = master && is_other_generation(master_pool);

@@ -97,7 +97,7 @@ static void look(struct once *once)
 {
     const struct snapshot_master *master = snapshot_default(once->latest);
 
-    if (master && master_state_serves(master->state) && master->has_address) {
+    if (master && snapshot_master_serves(master)) {
         print_master(once, master);
     } else if (once->latest->ambiguous_default) {
         refuse_several(once);

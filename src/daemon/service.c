@@ -297,6 +297,13 @@ static int start(struct service *service)
 {
     char error[512];
 
+    /*
+     * First of all: whatever comes from here on is heard once the loop runs, so that none ends the
+     * process and leaves the file of a socket behind.
+     */
+    service->signals[0] = loop_signal_new(service->loop, SIGTERM, on_stop_signal, service);
+    service->signals[1] = loop_signal_new(service->loop, SIGINT, on_stop_signal, service);
+    service->signals[2] = loop_signal_new(service->loop, SIGHUP, on_reload_signal, service);
     service->logins = make_logins(&service->options->watch);
     service->pool = make_pool_config(service);
     if (service->options->n_forwards > 0) {
@@ -316,9 +323,6 @@ static int start(struct service *service)
     service->mailbox = mailbox_new(service->loop, deliver, service);
     service->delay = loop_timer_new(service->loop, delay_is_over, service);
     service->manager = manager_new(service->loop, service->pulses, service->http.n_workers + 1);
-    service->signals[0] = loop_signal_new(service->loop, SIGTERM, on_stop_signal, service);
-    service->signals[1] = loop_signal_new(service->loop, SIGINT, on_stop_signal, service);
-    service->signals[2] = loop_signal_new(service->loop, SIGHUP, on_reload_signal, service);
     if (start_threads(service) != 0) {
         return -1;
     }

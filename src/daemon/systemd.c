@@ -89,7 +89,7 @@ static size_t count_serving(const struct snapshot *snapshot)
     size_t n = 0;
 
     for (size_t i = 0; i < snapshot->n_masters; i++) {
-        n += master_state_serves(snapshot->masters[i]->state) ? 1 : 0;
+        n += snapshot_master_serves(snapshot->masters[i]) ? 1 : 0;
     }
     return n;
 }
@@ -112,7 +112,7 @@ const char *manager_verdict(const struct snapshot *snapshot, char *out, size_t s
     }
     if (!master) {
         (void)snprintf(out, size, "%s", others + 2);
-    } else if (master_state_serves(master->state)) {
+    } else if (snapshot_master_serves(master)) {
         (void)snprintf(out, size, "%s is %s at %s%s", master->name,
                        master_state_text(master->state), address_format(&master->address, address),
                        others);

@@ -21,7 +21,7 @@ enum { READS_A_TURN = 8 };
 bool door_is_fenced(const struct door *door, int64_t now_ms)
 {
     return !door->master || door->master->fence != FENCE_DOWN ||
-           snapshot_is_behind(door->all->snapshot) ||
+           snapshot_master_is_memory(door->master) || snapshot_is_behind(door->all->snapshot) ||
            snapshot_is_stalled_for_writes(door->all->snapshot, now_ms);
 }
 
@@ -363,9 +363,10 @@ void link_release_held(struct link *link, int64_t now_ms, bool promoted)
     if (flow->held_ms == 0) {
         return;
     }
-    /* this thread or the watcher is busy: a promotion may have begun long ago */
-    if (!promoted && (snapshot_is_behind(door->all->snapshot) ||
-                      snapshot_is_late(door->all->snapshot, now_ms))) {
+    /* this thread or the watcher is busy, or all stood still: a promotion may be long begun */
+    if (!promoted &&
+        (snapshot_is_behind(door->all->snapshot) || snapshot_master_is_memory(door->master) ||
+         snapshot_is_late(door->all->snapshot, now_ms))) {
         keep_up(link, now_ms);
         stay_held(link);
         return;

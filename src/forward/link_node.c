@@ -44,6 +44,29 @@ static const struct snapshot_replica *choose_replica(struct door *door, int64_t 
     return NULL;
 }
 
+/*
+ * Whether the master can stand in for replicas. How far they lag is asked of it once a second where
+ * that matters and it is known to be one: an answer that is overdue is a master that hangs, and is
+ * not called down yet.
+ */
+static bool may_stand_in(const struct door *door, int64_t now_ms)
+{
+    const struct snapshot_master *master = door->master;
+
+    if (!door->all->config->replica_fallback) {
+        return false;
+    }
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        const struct snapshot_replica *replica = &master->replicas[i];
+
+        if (master->state == MASTER_OK && door->all->config->replica_max_lag_bytes >= 0 &&
+            replica->lag_bytes >= 0 && now_ms - replica->lag_at_ms > LAG_FRESH_MS) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool link_may_stay(const struct link *link)
 {
     const struct snapshot_master *master = link->door->master;
@@ -242,7 +265,7 @@ void link_route(struct link *link, int64_t now_ms)
         if (!snapshot_is_stalled(door->all->snapshot, now_ms)) {
             replica = choose_replica(door, now_ms);
         }
-        if (!replica && !door->all->config->replica_fallback) {
+        if (!replica && !may_stand_in(door, now_ms)) {
             return;
         }
     }

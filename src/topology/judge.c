@@ -358,7 +358,7 @@ static bool is_suspect(const struct judge *judge, int64_t now_ms)
     if (judge->decision.has_candidate && !is_published(judge, &judge->decision.candidate)) {
         return true; /* rule 6 */
     }
-    return judge->has_published && (!master_state_serves(judge->state) ||
+    return judge->has_published && (!master_serves(judge->state, judge->reason) ||
                                     verification->failures > 0 || judge->adoption.stands ||
                                     judge->contradicted_ms >= 0 || failover_is_news(judge, now_ms));
 }
@@ -395,7 +395,7 @@ static int64_t next_time(const struct judge *judge, int64_t now_ms)
 
         next = earlier(next, judge->contradicted_ms + after_ms);
     }
-    if (!master_state_serves(judge->state) && judge->decision.counting > 0 &&
+    if (!master_serves(judge->state, judge->reason) && judge->decision.counting > 0 &&
         judge->not_serving_since_ms + OVERRULE_AFTER_MS > now_ms) {
         next = earlier(next, judge->not_serving_since_ms + OVERRULE_AFTER_MS);
     }
@@ -433,7 +433,7 @@ void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct jud
     out->state = judge->state;
     out->reason = judge->reason;
     out->detail = judge->detail;
-    out->verified = judge->state == MASTER_OK;
+    out->verified = judge->state == MASTER_OK && master_serves(judge->state, judge->reason);
     out->majority = judge->decision.published_majority;
     out->published = judge->has_published ? &judge->published : NULL;
     out->previous = judge->has_previous ? &judge->previous : NULL;

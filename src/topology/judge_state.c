@@ -174,7 +174,6 @@ static const struct reason_row reason_rows[] = {
     {BIT(FAILING_OVER), ANY, REASON_FAILING_OVER},
     {BIT(CONFLICT), ANY, REASON_CONFLICT},
     {BIT(UNKNOWN), WAITING, REASON_STARTING},
-    {BIT(DOWN), NOT_CONFIRMED_YET, REASON_STARTING},
     {BIT(UNVERIFIED), REDIS_AUTH, REASON_REDIS_AUTH},
     {BIT(UNVERIFIED), REDIS_DENIED, REASON_REDIS_DENIED},
     {SERVING, IS_DISPUTED, REASON_DISPUTED},
@@ -223,13 +222,16 @@ static enum reason fitting_reason(const struct judge *judge)
 
 void judge_move_state(struct judge *judge, int64_t now_ms)
 {
-    bool served = master_state_serves(judge->state);
+    bool served = master_serves(judge->state, judge->reason);
+    enum master_state to = judge->has_published ? fitting_state(judge, now_ms) : judge->state;
+    bool unconfirmed = to == MASTER_DOWN && holds(judge, NOT_CONFIRMED_YET);
 
-    if (judge->has_published) {
-        master_state_move(&judge->state, fitting_state(judge, now_ms));
+    /* an adoption that the gap undid leads to a node whose state it never was */
+    if (!unconfirmed || judge->published_ms >= judge->began_ms) {
+        master_state_move(&judge->state, to);
     }
-    if (served && !master_state_serves(judge->state)) {
+    judge->reason = unconfirmed ? REASON_WATCHER_STALLED : fitting_reason(judge);
+    if (served && !master_serves(judge->state, judge->reason)) {
         judge->not_serving_since_ms = now_ms;
     }
-    judge->reason = fitting_reason(judge);
 }

@@ -10,7 +10,11 @@ bool judge_waits(const struct judge *judge, int64_t now_ms);
 int64_t judge_failover_ends(const struct judge *judge, int64_t now_ms);
 /* Whether the state that fits now lets what is published be served. */
 bool judge_serves(const struct judge *judge, int64_t now_ms);
-/* Move to the state that fits now, and find its reason. */
+/*
+ * Move to the state that fits now, and find its reason. Where a gap made void what was known, and
+ * neither the node nor the Sentinels have said yet what is so now, the state stays what it was,
+ * with reason watcher_stalled: a pause of this daemon's says nothing about the node.
+ */
 void judge_move_state(struct judge *judge, int64_t now_ms);
 
 #endif

@@ -227,9 +227,9 @@ static void say_lead(struct words *words)
     struct address other;
 
     switch (judge->reason) {
-    case REASON_STARTING:
-        say(words, judge->gap ? "confirming again after a gap in this daemon's time: "
-                              : "waiting for the first answers: ");
+    case REASON_STARTING: say(words, "waiting for the first answers: "); break;
+    case REASON_WATCHER_STALLED:
+        say(words, "confirming again after a gap in this daemon's time: ");
         break;
     case REASON_NO_SENTINEL_REACHABLE:
         say(words, "no Sentinel of %zu can be reached%s", links->dialled,

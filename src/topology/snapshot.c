@@ -97,7 +97,12 @@ bool snapshot_replica_is_fit(const struct snapshot_replica *replica, int64_t max
 
 bool snapshot_master_serves(const struct snapshot_master *master)
 {
-    return master->has_address && master_state_serves(master->state);
+    return master->has_address && master_serves(master->state, master->reason);
+}
+
+bool snapshot_master_is_memory(const struct snapshot_master *master)
+{
+    return master && master->reason == REASON_WATCHER_STALLED;
 }
 
 bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address)
@@ -358,6 +363,10 @@ bool snapshot_is_getting_late(const struct snapshot *snapshot, int64_t now_ms)
 
 bool snapshot_is_behind(const struct snapshot *snapshot)
 {
-    return snapshot && snapshot->pulse &&
-           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
+    const struct pulse *pulse = snapshot ? snapshot->pulse : NULL;
+
+    return pulse &&
+           (snapshot->generation !=
+                atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+            snapshot->fences != atomic_load_explicit(&pulse->fences, memory_order_acquire));
 }

@@ -48,6 +48,11 @@ bool master_state_serves(enum master_state state)
     return row_of(state)->serves;
 }
 
+bool master_serves(enum master_state state, enum reason reason)
+{
+    return master_state_serves(state) && reason != REASON_WATCHER_STALLED;
+}
+
 bool master_state_may_move(enum master_state from, enum master_state to)
 {
     if ((unsigned)from >= MASTER_STATES_COUNT || (unsigned)to >= MASTER_STATES_COUNT) {

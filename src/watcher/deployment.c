@@ -336,9 +336,7 @@ static void sentinel_node_event(void *data, struct sentinel_client *link,
     struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    if (turn_begin(deployment->watcher)) {
-        return;
-    }
+    (void)turn_begin(deployment->watcher); /* no answer: however late it is heard, it was said */
     log_debug("sentinel event", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
               LOG_STR("event", event->channel), LOG_STR("master", event->master),
               LOG_STR("detail", event->payload));

@@ -283,7 +283,7 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
                                time_now());
     }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
-    bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
+    bool unsure = said->reason == REASON_WATCHER_STALLED;
     if (unsure || (!said->switched && said->state == master->told)) {
         return;
     }

@@ -80,8 +80,9 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     bool late = now_ms >= until_ms;
     bool role_is_fresh = master->role_asked_us >= lookup->began_us;
     /* A connection that ended is news, not an answer, while the node is asked once more. */
-    bool asked_again = master->role != ROLE_MASTER && master_state_serves(master->state) &&
-                       master->standing && role_check_is_asking(master->standing);
+    bool served = master_serves(master->state, master->reason);
+    bool asked_again = master->role != ROLE_MASTER && served && master->standing &&
+                       role_check_is_asking(master->standing);
 
     if (now_ms < sentinels_until_ms && waits_for_sentinels(master, lookup)) {
         *due_ms = sentinels_until_ms;
@@ -105,8 +106,7 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     } else if (!config->verify) {
         lookup_tell(master, lookup, true, REASON_NONE, "");
     } else if (role_is_fresh) {
-        bool serves = master->role == ROLE_MASTER ||
-                      (role_unknowable(master->role) && master_state_serves(master->state));
+        bool serves = master->role == ROLE_MASTER || (role_unknowable(master->role) && served);
 
         lookup_tell(master, lookup, serves, serves ? REASON_NONE : role_reason(master->role),
                     master->role_words);

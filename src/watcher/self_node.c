@@ -408,7 +408,7 @@ static void show_as_master(const struct self *self, const struct master *master,
     out->ready = true;
     if (!self->said.settled) {
         show_why_not(out, "starting");
-    } else if (!master_state_serves(shown->state)) {
+    } else if (!snapshot_master_serves(shown)) {
         show_why_not(out, state ? state : master_state_text(shown->state));
     } else if (self->said.loading) {
         show_why_not(out, "redis_loading");

@@ -385,7 +385,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->since_wall_ms = master->since_wall_ms;
     }
     out->tls = master->redis_tls != NULL;
-    out->verified = master->state == MASTER_OK;
+    out->verified = master->state == MASTER_OK && snapshot_master_serves(out);
     out->majority = master->majority;
     out->has_previous = master->has_previous;
     if (master->has_previous) {
@@ -423,7 +423,15 @@ static bool master_show(struct master *master)
         snapshot_master_unref(now);
         return false;
     }
-    now->index = !before || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    uint64_t index =
+        !before || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    /*
+     * That something has to be confirmed first is no news to those who wait for one, and a change
+     * of the list: what comes of it is one event.
+     */
+    now->index = before && now->reason == REASON_WATCHER_STALLED && now->state == before->state
+                     ? before->index
+                     : index;
     now->revision = ++watcher->revision;
     master->shown = now;
     bool only_lag = before && !snapshot_master_differs_beyond_lag(before, now);
@@ -671,10 +679,7 @@ void publish_turn(struct watcher *watcher)
     if (watcher->marked[TURN_SHOW].first || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
-    /* what came to it before this turn is in there, or in `fences` */
-    atomic_store_explicit(&watcher->pulse->heard_boot_ms, watcher->began_ms, memory_order_release);
-    for (size_t i = 0; i < watcher->n_outbox; i++) {
-        mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
-    }
-    watcher->n_outbox = 0;
+    /* what had come when it was looked is in there, in `generation`, or in `fences` */
+    atomic_store_explicit(&watcher->pulse->heard_boot_ms, watcher->looked_ms, memory_order_release);
+    turn_post_due(watcher);
 }

@@ -91,9 +91,10 @@ static void end_of_turn(void *data)
     }
     watcher_step_masters(watcher);
     publish_turn(watcher);
-    watcher->began_ms = 0;
-    watcher_beat(watcher, clock_boot_ms());
-    loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
+    watcher->looked_ms = clock_boot_ms();
+    watcher_beat(watcher, watcher->looked_ms);
+    /* fires only where nothing else turns the loop, or somebody waits for it to be looked again */
+    loop_timer_start(watcher->tick, watcher->n_outbox > 0 ? 0 : TICK_MS);
 }
 
 static bool refresh_secret(struct secret *secret, struct secret_complaint *complaint, bool force,
@@ -215,7 +216,7 @@ static void watcher_deliver(void *data, struct message *message)
     }
     case MESSAGE_ASK_HEARD: {
         const struct message_ask_heard *ask = (struct message_ask_heard *)(void *)message;
-        turn_post_later(watcher, ask->reply_to, message_plain_new(MESSAGE_HEARD));
+        turn_post_when_heard(watcher, ask->reply_to, message_plain_new(MESSAGE_HEARD));
         break;
     }
     case MESSAGE_SUSPECT: {

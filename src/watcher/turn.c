@@ -15,9 +15,6 @@ bool turn_begin(struct watcher *watcher)
     int64_t gap_ms = now_ms - watcher->seen_ms;
 
     watcher->seen_ms = now_ms;
-    if (watcher->began_ms == 0) {
-        watcher->began_ms = now_ms;
-    }
     if (gap_ms > GAP_MS) {
         watcher->hear_gap(watcher, gap_ms);
     }
@@ -66,5 +63,28 @@ void turn_relink_later(struct master *master)
 void turn_post_later(struct watcher *watcher, struct mailbox *to, struct message *message)
 {
     watcher->outbox = mem_resize(watcher->outbox, watcher->n_outbox + 1, sizeof(*watcher->outbox));
-    watcher->outbox[watcher->n_outbox++] = (struct letter){to, message};
+    watcher->outbox[watcher->n_outbox++] = (struct letter){to, message, .turns = 0};
+}
+
+void turn_post_when_heard(struct watcher *watcher, struct mailbox *to, struct message *message)
+{
+    turn_post_later(watcher, to, message);
+    watcher->outbox[watcher->n_outbox - 1].turns = 1;
+}
+
+void turn_post_due(struct watcher *watcher)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < watcher->n_outbox; i++) {
+        struct letter *letter = &watcher->outbox[i];
+
+        if (letter->turns > 0) {
+            letter->turns--;
+            watcher->outbox[kept++] = *letter;
+        } else {
+            mailbox_post(letter->to, letter->message);
+        }
+    }
+    watcher->n_outbox = kept;
 }

@@ -18,6 +18,13 @@ void turn_show_later(struct master *master);
 void turn_relink_later(struct master *master);
 /* Post a message behind the next snapshot. @param message taken. */
 void turn_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
+/*
+ * Post it when all is heard that has come by now: with the next turn, which begins at once. What
+ * this one was woken for had come before that, maybe long before.
+ */
+void turn_post_when_heard(struct watcher *watcher, struct mailbox *to, struct message *message);
+/* Post what is due with this turn; the rest stays in the outbox. */
+void turn_post_due(struct watcher *watcher);
 /* The next one for which that is due, its mark taken off; NULL: none is left. */
 struct master *turn_take(struct watcher *watcher, enum turn_mark mark);
 /* The master goes: nothing is due for it any more. */

@@ -182,6 +182,9 @@ static int64_t brief_until_ms(struct master *master, const struct judgement *sai
 
 int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms)
 {
+    if (said->reason == REASON_WATCHER_STALLED) {
+        return -1; /* the gap has a line of its own */
+    }
     int64_t until_ms = brief_until_ms(master, said, now_ms);
     enum reason reason = until_ms >= 0 ? REASON_NONE : said->reason;
     bool asked = master->watcher->config->verify;

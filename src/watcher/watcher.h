@@ -204,6 +204,7 @@ struct watch_secret {
 struct letter {
     struct mailbox *to;
     struct message *message;
+    unsigned turns; /* that it waits for still */
 };
 
 struct watcher {
@@ -217,8 +218,9 @@ struct watcher {
     struct mailbox **subscribers;
     size_t n_subscribers;
     struct loop_timer *tick, *slow, *files;
-    int64_t seen_ms;  /* boot clock at the last sign of life */
-    int64_t began_ms; /* boot clock at the begin of this turn; 0: none is on */
+    int64_t seen_ms; /* boot clock at the last sign of life */
+    /* boot clock, before the loop was asked what has come: that is heard with this turn */
+    int64_t looked_ms;
     void (*hear_gap)(struct watcher *watcher, int64_t gap_ms);
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */

@@ -55,6 +55,76 @@ SCENE(integration_life, sigterm_before_anything_was_reached)
     ends_with_zero(daemon, SIGTERM, 2000);
 }
 
+/* ---- a signal in the first half second ---- */
+
+enum { AT_ONCE = 12, OFFSETS = 16, OFFSET_MS = 30 };
+
+struct newborn {
+    struct process *process;
+    const char *listen, *forward; /* their files */
+};
+
+static struct newborn give_birth(size_t number)
+{
+    struct newborn newborn = {.listen = text("%s/listen-%zu", scene_folder(), number),
+                              .forward = text("%s/forward-%zu", scene_folder(), number)};
+    const char *const argv[] = {daemon_binary(),
+                                "--sentinel",
+                                "127.0.0.1:1",
+                                "--listen",
+                                text("unix:%s", newborn.listen),
+                                "--forward",
+                                text("unix:%s", newborn.forward),
+                                NULL};
+
+    newborn.process = process_start(
+        &(struct process_spec){.name = text("newborn-%zu", number), .argv = argv, .may_die = true});
+    return newborn;
+}
+
+/* @return its exit code; neither file is there. */
+static int ends_tidily(const struct newborn *newborn)
+{
+    const int code = process_wait(newborn->process, patient(3000));
+
+    cr_assert_neq(code, -2, "%s", process_log(newborn->process));
+    cr_assert_neq(access(newborn->listen, F_OK), 0, "exit %d: %s is left behind\n%s", code,
+                  newborn->listen, process_log(newborn->process));
+    cr_assert_neq(access(newborn->forward, F_OK), 0, "exit %d: %s is left behind\n%s", code,
+                  newborn->forward, process_log(newborn->process));
+    return code;
+}
+
+SCENE(integration_life, a_signal_the_moment_that_a_socket_is_there)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        const struct newborn newborn = give_birth(i);
+        const char *first = i % 4 < 2 ? newborn.forward : newborn.listen;
+        const int64_t end_ms = now_ms() + patient(5000);
+
+        while (access(first, F_OK) != 0) { /* as fast as it goes: a nap would be too long */
+            cr_assert(now_ms() < end_ms, "%s", process_log(newborn.process));
+        }
+        process_signal(newborn.process, signals[i % 2]);
+        cr_assert_eq(ends_tidily(&newborn), 0, "%s", process_log(newborn.process));
+    }
+}
+
+SCENE(integration_life, sigterm_at_any_moment_of_its_first_half_second)
+{
+    for (size_t i = 0; i < OFFSETS; i++) {
+        const struct newborn newborn = give_birth(i);
+
+        HOLDS_FOR((int64_t)i * OFFSET_MS, !process_ended(newborn.process));
+        process_signal(newborn.process, SIGTERM);
+        const int code = ends_tidily(&newborn);
+        /* before it has begun to listen, which a slow machine may put off, it just dies */
+        cr_assert(code == 0 || code == -1, "exit %d\n%s", code, process_log(newborn.process));
+    }
+}
+
 SCENE(integration_life, sigterm_with_a_fresh_look_up_under_way)
 {
     struct cluster *cluster = small();

@@ -84,6 +84,7 @@ struct invariant {
     int64_t last_adopted;
     struct noted_adoption adoption;
     enum master_state state;
+    bool voided;      /* there was a gap, and what is published was not confirmed since */
     char broken[400]; /* what does not hold, in words; "" all is well */
 };
 
@@ -247,6 +248,7 @@ static inline void invariant_role(struct invariant *inv, const struct endpoint *
 
 static inline void invariant_void(struct invariant *inv)
 {
+    inv->voided = true;
     for (size_t i = 0; i < NOTED_SENTINELS; i++) {
         inv->sentinels[i].has_seen = false;
         inv->sentinels[i].leads_epoch = EPOCH_UNKNOWN;
@@ -546,16 +548,21 @@ static inline void invariant_ok(struct invariant *inv, const struct judgement *j
     struct noted_node *node =
         j->published ? invariant_node(inv, &j->published->master, false) : NULL;
     bool recent = node && node->good && now_ms - node->good_ms <= inv->config.suspect_after_ms;
+    bool memory = j->reason == REASON_WATCHER_STALLED;
 
-    if (j->state == MASTER_OK && !(recent && node->good_answer == ROLE_MASTER)) {
+    if (memory && (!inv->voided || (j->state != inv->state && j->state != MASTER_DOWN))) {
+        invariant_break(inv, "a memory without a gap, or of another state", j->state, inv->state);
+    }
+    inv->voided = inv->voided && !master_serves(j->state, j->reason);
+    if (j->state == MASTER_OK && !memory && !(recent && node->good_answer == ROLE_MASTER)) {
         invariant_break(inv, "ok without a recent word of the node",
                         node ? now_ms - node->good_ms : -1, 0);
     }
-    if (j->state == MASTER_UNVERIFIED && inv->config.verify &&
+    if (j->state == MASTER_UNVERIFIED && !memory && inv->config.verify &&
         !(recent && node->good_answer != ROLE_MASTER)) {
         invariant_break(inv, "unverified without a recent word of the node", 0, 0);
     }
-    if (j->verified != (j->state == MASTER_OK)) {
+    if (j->verified != (j->state == MASTER_OK && !memory)) {
         invariant_break(inv, "verified is not ok", j->verified, j->state);
     }
     if (!master_state_serves(j->state) && j->reason == REASON_NONE) {

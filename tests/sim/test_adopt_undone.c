@@ -187,7 +187,7 @@ Test(sim_adopt, undone_by_a_gap)
     stage_silence(&stage, OLD);
     stage_step(&stage);
     expect_undone(MASTER_DOWN, "gap");
-    cr_expect_eq(stage.j.reason, REASON_STARTING);
+    cr_expect_eq(stage.j.reason, REASON_WATCHER_STALLED);
     stage_node(&stage, OLD, ROLE_OTHER);
     for (int i = 0; i < 3; i++) { /* it had been announced meanwhile */
         stage_polls(&stage, i, NEW, EPOCH);

@@ -86,10 +86,10 @@ Test(sim_rules, rule8_again_after_a_gap, .init = open_agreed)
     stage_gap(&stage, 20000);
     stage_step(&stage);
     /* OLD said master again, and yet: the Sentinels have not been heard */
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
     cr_expect_geq(stage.asked_published, 1);
     stage_polls(&stage, 0, OLD, 5);
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
     stage_polls(&stage, 1, NEW, 6);
     stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
 }
@@ -100,7 +100,8 @@ Test(sim_rules, gap_ends_when_confirmed_again, .init = open_agreed)
 {
     stage_gap(&stage, 20000);
     stage_step(&stage);
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
+    cr_expect_not(stage.j.verified);
     stage_pass(&stage, 1); /* all poll */
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     cr_expect_eq(judge_high_water(stage.judge), 5);
@@ -115,7 +116,7 @@ Test(sim_rules, gap_without_sentinels_ends_by_the_nodes_word, .init = open_agree
     stage_gap(&stage, 20000);
     stage_step(&stage);
     stage_pass(&stage, 499);
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
     stage_pass(&stage, 1);
     stage_expect(&stage, OLD, MASTER_OK, REASON_NO_MAJORITY);
 }
@@ -127,9 +128,28 @@ Test(sim_rules, gap_makes_a_young_answer_void_too, .init = open_agreed)
     stage_gap(&stage, 1100); /* shorter than suspect-after */
     stage_step(&stage);
     stage_pass(&stage, 100); /* all Sentinels agree, OLD has not answered */
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
     stage_role(&stage, OLD, ROLE_MASTER);
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+}
+
+/* It is said to be down when something is known against it. */
+Test(sim_rules, gap_that_is_not_confirmed, .init = open_agreed)
+{
+    stage_silence(&stage, OLD);
+    stage_gap(&stage, 20000);
+    stage_step(&stage);
+    stage_pass(&stage, 100);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_TIMEOUT);
+    stage_gap(&stage, 20000);
+    stage_step(&stage);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_WATCHER_STALLED);
+    stage_pass(&stage, 100);
+    stage_role(&stage, OLD, ROLE_REFUSED);
+    stage_role(&stage, OLD, ROLE_REFUSED);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
 }
 
 Test(sim_rules, gap_keeps_h, .init = open_agreed)
@@ -155,7 +175,7 @@ Test(sim_rules, gap_waits_for_a_candidate_that_was_not_asked_yet, .init = open_a
     stage_step(&stage);
     stage_says(&stage, 0, NEW, 6);
     stage_says(&stage, 1, NEW, 6);
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
     stage_role(&stage, NEW, ROLE_OTHER);
     stage_expect(&stage, OLD, MASTER_OK, REASON_DISPUTED);
 }
@@ -167,7 +187,7 @@ Test(sim_rules, gap_with_verify_off_ends_by_sentinels, .init = open_agreed_unver
     }
     stage_gap(&stage, 20000);
     stage_step(&stage);
-    stage_expect(&stage, OLD, MASTER_DOWN, REASON_STARTING);
+    stage_expect(&stage, OLD, MASTER_UNVERIFIED, REASON_WATCHER_STALLED);
     stage_pass(&stage, 600);
     stage.links.reachable = 0;
     judge_set_links(stage.judge, &stage.links);

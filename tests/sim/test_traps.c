@@ -300,10 +300,10 @@ Test(sim_traps, a_frozen_daemon_does_not_say_ok_with_the_old_answer)
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_gap(&stage, 10000);
     stage_step(&stage); /* OLD still says master: asked before the Sentinels were */
-    cr_expect_not(master_state_serves(stage.j.state));
+    cr_expect_not(master_serves(stage.j.state, stage.j.reason));
     for (int i = 0; i < 3; i++) {
         stage_polls(&stage, i, NEW, 1);
-        cr_expect(stage_published(&stage) == NEW || !master_state_serves(stage.j.state));
+        cr_expect(stage_published(&stage) == NEW || !master_serves(stage.j.state, stage.j.reason));
     }
     stage_expect(&stage, NEW, MASTER_OK, REASON_NONE);
 }

@@ -485,7 +485,7 @@ static void handle_calm(struct world *world)
 static bool is_right(const struct world *world)
 {
     return world->j.published && world->j.published->master.name.port == 7000 + world->truth &&
-           master_state_serves(world->j.state);
+           master_serves(world->j.state, world->j.reason);
 }
 
 static bool is_held_for_the_stranger(const struct world *world)

@@ -188,7 +188,7 @@ struct judgement {
     enum master_state state;
     enum reason reason;
     const char *detail; /* the state and its reason in words, true as of this step */
-    bool verified;      /* state ok */
+    bool verified;      /* state ok, and that is no memory (master_serves()) */
     bool majority;
     const struct published *published; /* NULL before the first publication */
     const struct endpoint *previous;   /* NULL before the first switch */

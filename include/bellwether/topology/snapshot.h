@@ -170,7 +170,7 @@ bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms);
  * himself when it is old.
  */
 bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms);
-/** The watcher has heard of a failover that is not in here yet. NULL: no. */
+/** The watcher has heard of a failover, or of a jump of the clock, that is not in here yet. NULL: no. */
 bool snapshot_is_behind(const struct snapshot *snapshot);
 /**
  * The watcher may not have heard yet what came to it over WATCHER_LATE_MS ago: it is busy, or stood
@@ -189,6 +189,11 @@ struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
 /** Whether `/master` names an address for it with 200. */
 bool snapshot_master_serves(const struct snapshot_master *master);
+/**
+ * Whether it is what was known before a gap in this daemon's time, confirmed by nobody since: a
+ * failover of which its Sentinels have told may not be read yet. NULL: no.
+ */
+bool snapshot_master_is_memory(const struct snapshot_master *master);
 /**
  * Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that
  * agrees calls it.

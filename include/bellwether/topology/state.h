@@ -51,8 +51,13 @@ enum reason {
 
 /** "ok", "down", ... Static. Thread: any. */
 const char *master_state_text(enum master_state state);
-/** Whether `/master` answers 200 in this state. */
+/** Whether `/master` answers 200 in this state, as long as it is confirmed (master_serves()). */
 bool master_state_serves(enum master_state state);
+/**
+ * Whether `/master` answers 200. Beside REASON_WATCHER_STALLED a state is from before a gap in this
+ * daemon's time, and nobody has vouched for it since: it serves nobody.
+ */
+bool master_serves(enum master_state state, enum reason reason);
 /** Whether the table allows this move (a state to itself is always allowed). */
 bool master_state_may_move(enum master_state from, enum master_state to);
 /** Move; the one place where a state changes. A move that the table forbids is a bug: it aborts. */

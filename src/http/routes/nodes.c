@@ -40,7 +40,7 @@ static void show_master(const struct snapshot_master *master, struct snapshot_se
     out->role = SELF_MASTER;
     out->majority = master->majority;
     out->ready = true;
-    if (!master_state_serves(master->state)) {
+    if (!snapshot_master_serves(master)) {
         say_unknown(out, reason ? reason : master_state_text(master->state));
     } else if (master->contradicted) {
         say_unknown(out, "contradicted");

@@ -86,7 +86,7 @@ static bool would_be_200(const struct cache *cache, const struct wait_terms *ter
     if (!master->has_address || (terms->require_majority && !master->majority)) {
         return false;
     }
-    if (master_state_serves(master->state) && !cache_stalled(cache)) {
+    if (snapshot_master_serves(master) && !cache_stalled(cache)) {
         return true;
     }
     return terms->stale && master->state != MASTER_UNKNOWN;

@@ -127,6 +127,7 @@ void pool_stage_publish(struct pool_stage *stage, const struct address *address,
     struct snapshot_master *master = snapshot_master_new("mymaster");
 
     master->state = address ? MASTER_OK : MASTER_DOWN;
+    master->reason = stage->reason;
     master->detail = mem_strdup("the node refuses");
     master->has_address = address != NULL;
     if (address) {

@@ -54,6 +54,7 @@ struct pool_stage {
     struct snapshot *snapshot;
     struct pulse pulse;   /* the watcher's: what is published has read as far as it goes */
     int64_t promoting_ms; /* when a leader was heard to begin a promotion */
+    enum reason reason;   /* what the next snapshot says of the master */
     struct pool_request *requests[JOBS_MAX];
     size_t n_requests, n_ended;
     bool guard_fired, stalled;

@@ -433,6 +433,24 @@ Test(pool, a_write_answered_long_before_the_promotion_is_done)
     pool_stage_close_with(&stage, other);
 }
 
+/* The watcher has told of a gap in its time, and not yet read what it missed. */
+Test(pool, a_write_answered_by_a_master_that_is_not_confirmed_waits)
+{
+    struct pool_stage stage = {0};
+
+    (void)answer_behind_the_fence(&stage, AS_ONE);
+    stage.reason = REASON_WATCHER_STALLED;
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
+    own_clock_go(3 * DOUBT_MS);
+    pool_stage_run_for(&stage, 3 * DOUBT_MS);
+    cr_expect_eq(stage.n_ended, 0);
+    stage.reason = REASON_NONE;
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
+    pool_stage_run(&stage);
+    expect_done(stage.requests[0], 0, "{\"result\":1");
+    pool_stage_close_with(&stage, other);
+}
+
 /* What counts is when the leader spoke, not when this thread has the time to read it. */
 Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown)
 {

@@ -130,6 +130,7 @@ void forward_stage_publish(struct forward_stage *stage)
     struct snapshot_master *master = snapshot_master_new("mymaster");
 
     master->state = stage->says.state;
+    master->reason = stage->says.reason;
     master->has_address = stage->says.has_address;
     master->address = stage->says.address;
     master->switches = stage->says.switches;

@@ -27,7 +27,7 @@ struct forward_stage {
     struct metrics_forward *counts;
     struct pulse pulse;
     /* what forward_stage_publish() says */
-    struct snapshot_master says; /* address, fence, switches, promoting_ms, contradicted */
+    struct snapshot_master says; /* address, reason, fence, switches, promoting_ms, contradicted */
     struct snapshot_replica replicas[FORWARD_STAGE_REPLICAS];
     size_t n_replicas;
     struct snapshot_master *master; /* as it was published last; NULL: none */

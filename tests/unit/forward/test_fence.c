@@ -102,6 +102,26 @@ Test(forward_fence, an_answer_from_long_before_a_promotion_is_passed_on)
     forward_stage_close_joined(&stage, client, node);
 }
 
+/* The watcher has told of a gap in its time, and not yet read what it missed. */
+Test(forward_fence, a_master_that_is_not_confirmed)
+{
+    struct forward_stage stage = {0};
+    int node, client = forward_stage_open_joined(&stage, &node);
+
+    stage.says.reason = REASON_WATCHER_STALLED;
+    forward_stage_publish(&stage);
+    forward_stage_send(node, "+OK\r\n");
+    forward_stage_send(client, "INCR n\r\n");
+    forward_stage_run_for(&stage, 150);
+    cr_expect_str_eq(forward_stage_take(client), "");
+    cr_expect_str_eq(forward_stage_take(node), "");
+    stage.says.reason = REASON_NONE;
+    forward_stage_publish(&stage);
+    EXPECT_COMES(&stage, client, "+OK\r\n");
+    EXPECT_COMES(&stage, node, "INCR n\r\n");
+    forward_stage_close_joined(&stage, client, node);
+}
+
 /* What it was behind of is another master's, and its client has nothing more to say. */
 Test(forward_fence, held_for_nothing)
 {

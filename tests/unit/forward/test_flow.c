@@ -539,6 +539,45 @@ Test(forward_flow, the_master_where_no_replica_will_do)
     forward_stage_close(&stage);
 }
 
+Test(forward_flow, a_master_that_hangs_does_not_stand_in)
+{
+    struct forward_stage stage = {
+        .listen = {{.to = FORWARD_TO_REPLICA}},
+        .config = {.replica_fallback = true, .replica_max_lag_bytes = 100}};
+    int node, client;
+
+    forward_stage_open(&stage);
+    say_replicas(&stage, true, false);
+    /* It has not said again how far they lag, and is still what /master says. */
+    stage.replicas[0].lag_at_ms = clock_boot_ms() - LAG_FRESH_MS - 1;
+    stage.replicas[1].lag_bytes = -1;
+    forward_stage_publish(&stage);
+    client = forward_stage_client(&stage);
+    forward_stage_run_for(&stage, 60);
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 0);
+    cr_expect_eq(metric_look(&stage.counts->waiting), 1);
+    /* Where it may not be asked nothing is overdue. */
+    stage.says.state = MASTER_UNVERIFIED;
+    forward_stage_publish(&stage);
+    node = forward_stage_accept(&stage, 0);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 1);
+    close(node);
+    close(client);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 0);
+    stage.says.state = MASTER_OK;
+    forward_stage_publish(&stage);
+    client = forward_stage_client(&stage);
+    forward_stage_run_for(&stage, 60);
+    cr_expect_eq(metric_look(&stage.counts->waiting), 1);
+    /* It has, and none is near enough. */
+    stage.replicas[0].lag_bytes = 101;
+    stage.replicas[0].lag_at_ms = clock_boot_ms();
+    forward_stage_publish(&stage);
+    node = forward_stage_accept(&stage, 0);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 1);
+    forward_stage_close_joined(&stage, client, node);
+}
+
 /* ---- the end of the worker ---- */
 
 Test(forward_flow, what_was_sent_is_answered_before_the_end)

@@ -247,3 +247,26 @@ Test(topology_snapshot, causes_are_named_one_by_one)
     cr_expect(strstr(text, "; and 4 more, see /sentinels"), "%s", text);
     free(text);
 }
+
+/* ---- whether it holds ---- */
+
+Test(topology_snapshot, what_the_watcher_has_heard_since)
+{
+    struct pulse pulse = {.generation = 3, .fences = 5};
+    struct snapshot *snapshot = snapshot_new(0);
+
+    cr_expect_not(snapshot_is_behind(NULL));
+    cr_expect_not(snapshot_is_behind(snapshot), "nobody says what it has heard");
+    snapshot->pulse = &pulse;
+    snapshot->generation = 3;
+    snapshot->fences = 5;
+    cr_expect_not(snapshot_is_behind(snapshot));
+    atomic_store(&pulse.fences, 6);
+    cr_expect(snapshot_is_behind(snapshot), "a failover");
+    snapshot->fences = 6;
+    atomic_store(&pulse.generation, 4);
+    cr_expect(snapshot_is_behind(snapshot), "a jump of the clock");
+    snapshot->generation = 4;
+    cr_expect_not(snapshot_is_behind(snapshot));
+    snapshot_unref(snapshot);
+}

@@ -32,6 +32,16 @@ Test(topology_state, only_ok_and_unverified_serve)
     cr_expect_not(master_state_serves(MASTER_DOWN));
 }
 
+Test(topology_state, a_memory_serves_nobody)
+{
+    cr_expect(master_serves(MASTER_OK, REASON_NONE));
+    cr_expect(master_serves(MASTER_UNVERIFIED, REASON_DISPUTED));
+    cr_expect_not(master_serves(MASTER_DOWN, REASON_REDIS_TIMEOUT));
+    for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+        cr_expect_not(master_serves((enum master_state)state, REASON_WATCHER_STALLED));
+    }
+}
+
 Test(topology_state, texts)
 {
     cr_expect_str_eq(master_state_text(MASTER_FAILING_OVER), "failing_over");

@@ -226,6 +226,47 @@ Test(watch_master, a_suspicion_from_before_a_gap)
     cr_expect_eq(bench_stop(&bench), 2);
 }
 
+/* A pause of the daemon's is no news of the master; that it is confirmed is. */
+Test(watch_master, a_gap_is_one_event)
+{
+    static const struct peer_step steps[] = {
+        FOUND, {PEER_WAIT, NULL}, {PEER_ACCEPT, NULL}, ROLE, END};
+    const struct snapshot_master *shown;
+    struct bench bench;
+    uint64_t index, list;
+
+    bench_start(&bench, steps);
+    turn_show_later(bench.master);
+    publish_turn(bench.watcher);
+    index = bench.master->shown->index;
+    cr_assert_eq(bench.master->shown->state, MASTER_OK);
+
+    list = bench.watcher->index;
+    master_void(bench.master);
+    master_step(bench.master);
+    publish_turn(bench.watcher);
+    shown = bench.master->shown;
+    cr_expect_eq(shown->state, MASTER_OK);
+    cr_expect_eq(shown->reason, REASON_WATCHER_STALLED);
+    cr_expect_not(snapshot_master_serves(shown));
+    cr_expect_not(shown->verified);
+    cr_expect_eq(shown->index, index);
+    cr_expect_gt(bench.watcher->index, list, "the list of all says otherwise than before");
+
+    bench_observe(&bench, fake_peer_address(bench.peer), 1);
+    for (int i = 0; i < 200 && bench.master->reason == REASON_WATCHER_STALLED; i++) {
+        run_for(&bench, 20);
+    }
+    publish_turn(bench.watcher);
+    shown = bench.master->shown;
+    cr_expect(snapshot_master_serves(shown), "%s", shown->detail);
+    cr_expect(shown->verified);
+    cr_expect_eq(shown->index, bench.watcher->index);
+    cr_expect_gt(shown->index, index);
+    cr_expect_eq(bench.master->switches, 0);
+    cr_expect_eq(bench_stop(&bench), 2);
+}
+
 Test(watch_master, switches_are_counted_and_shown)
 {
     static const struct peer_step steps[] = {FOUND, END};
@@ -259,18 +300,30 @@ Test(watch_master, switches_are_counted_and_shown)
     fake_peer_free(other);
 }
 
-/* A turn that was interrupted has heard only what had come before it. */
+static void count_heard(void *data, struct message *message)
+{
+    *(int *)data += message->kind == MESSAGE_HEARD ? 1 : 0;
+    message->drop(message);
+}
+
+/*
+ * A turn has heard only what had come when it was looked: the thread may have stood still since,
+ * with a list of what has come in its hands. Who asks is told when it was looked once more.
+ */
 Test(watch_master, what_has_been_heard)
 {
     static const struct peer_step steps[] = {FOUND, END};
     struct bench bench;
+    int n_heard = 0;
 
     bench_start(&bench, steps);
-    bench.watcher->began_ms = 0;
+    struct mailbox *asks = mailbox_new(bench.watcher->loop, count_heard, &n_heard);
+    bench.watcher->looked_ms = clock_boot_ms() - 700;
     (void)turn_begin(bench.watcher);
-    bench.watcher->began_ms -= 700;
-    (void)turn_begin(bench.watcher);
+    turn_post_when_heard(bench.watcher, asks, message_plain_new(MESSAGE_HEARD));
     publish_turn(bench.watcher);
+    run_for(&bench, 20);
+    cr_expect_eq(n_heard, 0);
     cr_expect_geq(clock_boot_ms() - bench.pulse.heard_boot_ms, 700);
     cr_expect_lt(clock_boot_ms() - bench.pulse.heard_boot_ms, 60000);
     /* and a promotion that is heard of next may have begun as soon as that */
@@ -282,6 +335,12 @@ Test(watch_master, what_has_been_heard)
     cr_expect_eq(shown->fence, FENCE_PROMOTING);
     cr_expect_eq(shown->promoting_ms, bench.pulse.heard_boot_ms);
     snapshot_master_unref(shown);
+    bench.watcher->looked_ms = clock_boot_ms();
+    publish_turn(bench.watcher);
+    cr_expect_eq(bench.pulse.heard_boot_ms, bench.watcher->looked_ms);
+    run_for(&bench, 20);
+    cr_expect_eq(n_heard, 1);
+    mailbox_free(asks);
     cr_expect_eq(bench_stop(&bench), 1);
 }
 

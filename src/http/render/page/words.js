@@ -3,7 +3,7 @@ const pageWords = (() => {
   "use strict";
   const MOODS = { ok: "good", unverified: "warn", failing_over: "bad", conflict: "bad", down: "bad", unknown: "warn" };
   const mood = (master) => (master.state === "ok" && master.reason ? "warn" : MOODS[master.state] || "bad");
-  const serves = (master) => master.state === "ok" || master.state === "unverified";
+  const serves = (master) => (master.state === "ok" || master.state === "unverified") && master.reason !== "watcher_stalled";
   const rank = (master) => (serves(master) ? (mood(master) === "good" ? 2 : 1) : 0); // the worst first
   const plain = (word) => String(word).replaceAll("_", " ");
   const place = (value) => (value && typeof value === "object" ? value.address : value) || null;
@@ -27,6 +27,7 @@ const pageWords = (() => {
     failing_over: "the Sentinels are making another master",
     conflict: "Sentinels name different addresses at the same epoch",
     disputed: "it says that it is the master, but a Sentinel names another address",
+    watcher_stalled: "this daemon stood still, and has not confirmed it again",
   };
 
   const EVENTS = {

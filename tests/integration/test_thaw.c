@@ -1,0 +1,97 @@
+/*
+ * The whole daemon stands still for a while (SIGSTOP) and goes on: what it says then, from the
+ * first moment on.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "../support/daemon.h"
+#include "../support/scene.h"
+#include "../support/stream.h"
+
+SCENE_SUITE(integration_thaw);
+
+enum { FREEZES = 3, FROZEN_MS = 1500 };
+
+static const char *member(const json_t *master, const char *name)
+{
+    const char *value = json_string_value(json_object_get(master, name));
+
+    return value ? value : "";
+}
+
+static void freeze_and_thaw(const struct daemon *daemon)
+{
+    process_freeze(daemon->process);
+    HOLDS_FOR(FROZEN_MS, !process_ended(daemon->process));
+    daemon_signal(daemon, SIGCONT);
+}
+
+/* What it says of itself is true: it does not start, and what is down is not so because of it. */
+static void expect_true(const json_t *said, const struct daemon *daemon)
+{
+    const char *state = member(said, "state"), *reason = member(said, "reason");
+    const bool of_pause = strcmp(reason, "watcher_stalled") == 0;
+
+    cr_assert_str_neq(reason, "starting", "%s\n%s", json_dumps(said, 0), daemon_log(daemon));
+    cr_assert(!of_pause || strcmp(state, "down") != 0, "%s\n%s", json_dumps(said, 0),
+              daemon_log(daemon));
+    cr_assert(!of_pause || !json_is_true(json_object_get(said, "verified")), "%s",
+              json_dumps(said, 0));
+}
+
+/* Ask as fast as it answers, until it says a master again. */
+static void ask_until_200(const struct daemon *daemon)
+{
+    struct raw *raw = raw_open(daemon->port);
+    const int64_t end_ms = now_ms() + patient(5000);
+
+    for (;;) {
+        const struct http_answer *answer = raw_get(raw, "/master", 3000);
+
+        cr_assert(answer);
+        expect_true(answer->json, daemon);
+        if (answer->status == 200) {
+            return;
+        }
+        cr_assert(now_ms() < end_ms, "%s\n%s", http_text(answer), daemon_log(daemon));
+    }
+}
+
+SCENE(integration_thaw, a_pause_is_no_news_of_the_master)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct server *node = &cluster->nodes[0];
+    size_t from = 0, well = 0, other = 0;
+
+    EXPECT_MASTER(daemon, node, 3000);
+    struct stream *stream = stream_open(daemon, "/events", NULL);
+    (void)stream_wait(stream, &from, "master", node->address, 3000);
+    for (int i = 0; i < FREEZES; i++) {
+        freeze_and_thaw(daemon);
+        ask_until_200(daemon);
+        (void)stream_wait(stream, &from, "master", "\"state\":\"ok\"", 3000);
+    }
+    while (stream_read(stream, 300)) { /* what else there is */
+    }
+    for (size_t i = 1; i < stream->n; i++) {
+        const json_t *said = stream->events[i].data;
+
+        if (strcmp(stream->events[i].event, "master") == 0) {
+            expect_true(said, daemon);
+            cr_expect_str_eq(member(said, "address"), node->address);
+            const bool is_well =
+                strcmp(member(said, "state"), "ok") == 0 && strcmp(member(said, "reason"), "") == 0;
+            well += is_well;
+            other += !is_well;
+        }
+    }
+    stream_close(stream);
+    /* A slow machine has pauses of its own, and Sentinels that are late for a moment. */
+    EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "the clock jumped") >= FREEZES);
+    const size_t jumps = count_in(daemon_log(daemon), "the clock jumped");
+    cr_expect(well <= jumps + other, "%zu and %zu events of %zu jumps\n%s", well, other, jumps,
+              daemon_log(daemon));
+    cr_expect_eq(count_in(daemon_log(daemon), "master changed"), 0, "%s", daemon_log(daemon));
+}
