@@ -170,7 +170,7 @@ bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms);
  * himself when it is old.
  */
 bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms);
-/** The watcher has heard of a failover, or of a jump of the clock, that is not in here yet. NULL: no. */
+/** The watcher has heard of a failover, or a jump of the clock, not in here yet. NULL: no. */
 bool snapshot_is_behind(const struct snapshot *snapshot);
 /**
  * The watcher may not have heard yet what came to it over WATCHER_LATE_MS ago: it is busy, or stood
