@@ -171,15 +171,6 @@ test("monitors", () => {
   }
 });
 
-test("the monitor of Services has each daemon once", () => {
-  const { matchLabels, matchExpressions } = parse(read("deploy/prometheus/servicemonitor.yaml")).spec.selector;
-  const chosen = ({ metadata: { labels } }) => Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values }) => operator === "NotIn" && !values.includes(labels[key]));
-  const services = (base) => parseAllDocuments(read(`deploy/kubernetes/${base}/service.yaml`)).map((one) => one.toJS());
-  assert.deepEqual(services("central").map(chosen), [true]);
-  assert.deepEqual(services("master-service").map(chosen), [false, false]);
-});
-
 // ---- the dashboard ----
 
 test("the dashboard is what its generator gives", () => {
