@@ -118,6 +118,16 @@ test("each alert says what an engineer needs", () => {
   }
 });
 
+test("a bound is found as Prometheus 2 and as Prometheus 3 stores it", () => {
+  const bounds = everywhere.flatMap(([name, expr]) => speaksOf(expr).selectors.flatMap(({ matchers }) => matchers).filter(({ label, value }) => label === "le" && value !== "+Inf").map((matcher) => ({ name, ...matcher })));
+  assert.ok(bounds.length > 0, "they were found");
+  for (const { name, operator, value } of bounds) {
+    const whole = /^\d+/.exec(value)[0];
+    const taken = [whole, `${whole}.0`].filter((one) => operator === "=~" ? new RegExp(`^(?:${value})$`).test(one) : one === value);
+    assert.ok(/\.\d*[1-9]/.test(value) || taken.length === 2, `${name}: le${operator}"${value}"`);
+  }
+});
+
 test("the manual names each alert, and no other", () => {
   const named = new Set(documents.flatMap(({ text }) => text.match(/`Bellwether[A-Za-z]+`/g) ?? []).map((name) => name.slice(1, -1)));
   assert.deepEqual([...named].sort(), alerts.map(({ alert }) => alert).sort());
@@ -260,11 +270,11 @@ function lacking(expr, known) {
       continue;
     }
     [...has.keys()].forEach((label) => there.add(label));
-    for (const { label, value } of matchers.filter((matcher) => !given.has(matcher.label))) {
+    for (const { label, operator, value } of matchers.filter((matcher) => !given.has(matcher.label))) {
       if (!has.has(label)) {
         complaints.push(`${metric}{${label}}`);
       } else if (!chosen.has(label)) {
-        complaints.push(...value.split("|").filter((one) => !has.get(label).has(one)).map((one) => `${metric}{${label}="${one}"}`));
+        complaints.push(...value.split("|").filter((one) => !has.get(label).has(one) && ![...has.get(label)].some((there) => operator === "=~" && new RegExp(`^(?:${one})$`).test(there))).map((one) => `${metric}{${label}="${one}"}`));
       }
     }
   }
