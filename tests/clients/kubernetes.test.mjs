@@ -358,6 +358,53 @@ spec:
   });
 });
 
+/** A selector's Services among them, and of each the pods' ports that are scraped: [{name, job, ports}]. */
+function scraped(objects, { spec: { jobLabel, selector: { matchLabels, ...others }, endpoints: [{ targetPort, relabelings }] } }) {
+  assert.deepEqual(others, {}, "a selector of labels");
+  const has = (labels, wanted) => Object.entries(wanted).every(([key, value]) => labels?.[key] === value);
+  return objects.filter(({ kind, metadata }) => kind === "Service" && has(metadata.labels, matchLabels)).map(({ metadata: { name, labels }, spec: { selector } }) => {
+    const ports = [];
+    eachPod(objects, (pod, { spec: { template } }) => has(template.metadata.labels, selector) &&
+      ports.push(...containersOf(pod).flatMap((container) => container.ports ?? []).filter((port) => port.name === targetPort)));
+    const job = relabelings.reduce((before, { sourceLabels: [source], regex, targetLabel, replacement, ...more }) => {
+      assert.deepEqual([targetLabel, more], ["job", {}]);
+      const [, label] = /^__meta_kubernetes_service_label_(\w+)$/.exec(source);
+      const value = Object.entries(labels).find(([key]) => key.replace(/\W/g, "_") === label)?.[1] ?? "";
+      const match = new RegExp(`^(?:${regex})$`).exec(value);
+      return match ? replacement.replace("$1", match[1]) : before;
+    }, labels[jobLabel]);
+    return { name, job, ports: ports.map(({ containerPort }) => containerPort) };
+  });
+}
+
+test("the monitor of Services has each daemon once", { skip: skipAll }, async (t) => {
+  const [monitor] = parseYaml(readFileSync(join(top, "deploy/prometheus/servicemonitor.yaml"), "utf8"), "servicemonitor.yaml");
+  for (const base of bases) {
+    const objects = kustomize(folderOf(base));
+    const central = objects.some(({ kind, metadata: { name } }) => kind === "Deployment" && name === "bellwether");
+    assert.deepEqual(scraped(objects, monitor), central ? [{ name: "bellwether", job: "bellwether", ports: [8381] }] : [], base);
+  }
+  assert.equal(scraped([...kustomize(folderOf("master-forward")), ...kustomize(folderOf("master-service"))], monitor).length, 1, "beside one another");
+  await t.test("of the chart", { skip: lacking || false }, () => {
+    const values = { sentinels: ["a:1"], forwards: [{ name: "redis", port: 6379 }, { name: "replicas", port: 6380, to: "replica" }], masterService: { enabled: true, nodes: ["a:1"] } };
+    const objects = ["redis", "cache"].flatMap((release) => renderChart(chart, { values, release, namespace: "shop" }).objects);
+    assert.equal(objects.filter(({ kind }) => kind === "Service").length, 6, "all of them are there");
+    assert.deepEqual(scraped(objects, monitor), ["redis", "cache"].map((release) => ({ name: `${release}-bellwether`, job: `bellwether/${release}`, ports: [8381] })));
+  });
+});
+
+test("the monitor of pods has each daemon once", { skip: skipAll }, () => {
+  const [{ spec: { selector, podMetricsEndpoints: [{ port, relabelings: [{ sourceLabels, regex, action }] }] } }] = parseYaml(readFileSync(join(top, "deploy/prometheus/podmonitor.yaml"), "utf8"), "podmonitor.yaml");
+  assert.deepEqual([selector, sourceLabels, action], [{}, ["__meta_kubernetes_pod_container_name"], "keep"]);
+  const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
+  for (const [name, objects] of Object.entries({ ...Object.fromEntries(bases.map((base) => [base, kustomize(folderOf(base))])), ...charts })) {
+    eachPod(objects, (pod, { kind, metadata }) => {
+      const found = containersOf(pod).filter((container) => container.name === regex).flatMap(({ ports }) => ports).filter((one) => one.name === port);
+      assert.deepEqual(found.map(({ containerPort }) => containerPort), [8381], `${name}: ${kind}/${metadata.name}`);
+    });
+  }
+});
+
 test("what the manual shows", { skip: skipAll }, (t) => {
   const shown = blocks.filter(({ name }) => name.endsWith("bellwether-kubernetes.7.md"));
   const yaml = shown.filter(({ language }) => language === "yaml").map(({ text }) => ({ text, object: parseYaml(text, "manual")[0] }));
