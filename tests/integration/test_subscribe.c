@@ -57,7 +57,7 @@ SCENE(integration_subscribe, streams_share_one_subscription)
     listening_close(first);
     listening_close(named);
     WAIT_UNTIL(20000, pubsub_clients(node) == others);
-    cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 0);
+    WAIT_UNTIL(20000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 0);
 }
 
 SCENE(integration_subscribe, what_a_line_can_not_hold)
