@@ -89,6 +89,7 @@ function assertBalanced(t, objects) {
     writeFileSync(file, data["haproxy.cfg"]);
     const { status, stdout, stderr } = spawnSync(haproxy, ["-c", "-f", file], { encoding: "utf8", env: { ...process.env, ...variablesOf(objects) } });
     assert.equal(status, 0, stdout + stderr);
+    assert.doesNotMatch(stdout + stderr, /WARNING/);
   }
   return maps.length;
 }
@@ -313,7 +314,7 @@ spec:
   await t.test("its HAProxy is that of master-service", () => {
     const cfg = (objects) => objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"].replace(/^ *#.*\n/gm, "").trim();
     const base = kustomize(join(kubernetes, "master-service"));
-    const plain = cfg(base).replace(/"\$\{(\w+)(?:-([^}]*))?\}"/g, (_, name, otherwise) => variablesOf(base)[name] ?? otherwise);
+    const plain = cfg(base).replace(/\$\{(\w+)(?:-([^}]*))?\}/g, (_, name, otherwise) => variablesOf(base)[name] ?? otherwise).replaceAll('"', "");
     const { objects } = renderChart(chart, { values: { ...some, masterService: { enabled: true, nodes: Object.values(variablesOf(base)) } } });
     assert.equal(cfg(objects), plain);
   });
