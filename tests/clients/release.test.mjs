@@ -115,6 +115,23 @@ test("completion in fish", { skip: !findProgram("fish") && "fish is missing" }, 
   assert.ok((await offered("bellwether --once --wai")).includes("--wait"), "others that have it within may be offered, too");
 });
 
+test("what completion says of a flag is a sentence of --help, and all of it", async () => {
+  const help = (await succeed([binary, "--help"])).replaceAll(/\s+/g, " ");
+  const descriptions = {
+    zsh: [/^ +'\*?--([a-z-]+)=?\[((?:[^\]\\]|\\.)*)\]/, /\\(.)|'\\''/g],
+    fish: [/^complete -c bellwether -l ([a-z-]+) .*-d '(.*)'$/, /\\(.)/g],
+  };
+  for (const [shell, [line, escaped]] of Object.entries(descriptions)) {
+    const told = lines(await succeed([binary, "--completion", shell])).map((one) => line.exec(one)).filter(Boolean);
+    assert.deepEqual(told.map(([, name]) => `--${name}`).sort(), await flags());
+    for (const [, name, text] of told) {
+      const sentence = text.replaceAll(escaped, (_, one) => one ?? "'");
+      const behind = help.split(sentence).slice(1).map((rest) => rest.slice(0, 3));
+      assert.ok(behind.some((rest) => /^\.? ([A-Z(-]|$)|^\. /.test(rest)), `${shell}: --${name}: ${sentence}`);
+    }
+  }
+});
+
 // ---- versions ----
 
 const checkVersion = join(top, "tests/support/check-version.sh");
