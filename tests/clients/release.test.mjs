@@ -191,6 +191,42 @@ test("the unit starts what is configured", async () => {
   assert.equal((await may({ BELLWETHER_CONFIG: "/x" })).status, 0);
 });
 
+test("the unit is started again for ever, but for a bad option", () => {
+  const sections = Object.fromEntries(read("deploy/bellwether.service").split(/^\[/m).slice(1).map((section) => [section.split("]")[0], lines(section)]));
+  const has = (section, ...wanted) => wanted.forEach((line) => assert.ok(sections[section].includes(line), `[${section}] ${line}`));
+  has("Unit", "Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0");
+  has("Service", "Restart=on-failure", "RestartPreventExitStatus=2");
+  assert.ok(Number(/^RestartSec=(\d+)$/m.exec(sections.Service.join("\n"))[1]) >= 1, "it does not take a processor");
+});
+
+const dropIns = () => [...read("deploy/man/bellwether.1.md").matchAll(/^```ini\n(\[Service\]\n.*?)```$/gms)].map(([, text]) => text);
+
+test("the manual's drop-ins fit the unit", { skip: !findProgram("systemd-analyze") && "systemd-analyze is missing" }, async (t) => {
+  const folder = makeFolder(t);
+  const unit = read("deploy/bellwether.service").replace("@PREFIX@/bin/bellwether", binary);
+  mkdirSync(join(folder, "bellwether.service.d"));
+  assert.equal(dropIns().length, 2);
+  for (const [i, text] of ["", ...dropIns()].entries()) {
+    writeFileSync(join(folder, "bellwether.service"), unit);
+    writeFileSync(join(folder, `bellwether.service.d/${i}.conf`), text);
+    const said = await run(["systemd-analyze", "--man=no", "--recursive-errors=no", "verify", join(folder, "bellwether.service")]);
+    assert.deepEqual([said.status, said.stdout + said.stderr], [0, ""], text);
+  }
+});
+
+test("a drop-in of the manual gives ports below 1024, and says where a credential is", () => {
+  const all = dropIns().join("\n");
+  for (const name of ["AmbientCapabilities", "CapabilityBoundingSet"]) {
+    assert.match(all, new RegExp(`^${name}=CAP_NET_BIND_SERVICE$`, "m"));
+    assert.match(read("deploy/bellwether.service"), new RegExp(`^${name}=$`, "m"), "else the drop-in adds nothing");
+  }
+  const unit = read("deploy/bellwether.service");
+  for (const [, line] of all.matchAll(/^((?:LoadCredential|Environment)=.*)$/gm)) {
+    assert.ok(unit.includes(`#   ${line}\n`), line);
+  }
+  assert.ok(!/%d/.test(read("deploy/bellwether.default")), "no unit's specifier is known there");
+});
+
 // ---- a release ----
 
 // What of this process' environment is meant for a make that knows nothing of this one.
