@@ -157,16 +157,25 @@ test("the version is one", async (t) => {
 
 const read = (path) => readFileSync(join(top, path), "utf8");
 
-test("packages name what the build needs", () => {
+test("packages name what the build needs, of the versions that it needs", () => {
   const script = read("deploy/build/deps.sh");
   const [, table] = /^readonly build_packages='\n(.*?)'$/ms.exec(script);
-  const libraries = [...table.matchAll(/^pc +([a-z]+)\S* +(\S+)$/gm)].map(([, library, name]) => ({ library, name }));
-  assert.equal(libraries.length, 5);
+  const needed = [...table.matchAll(/^pc +([a-z]+)(?:>=(\S+))? +(\S+)$/gm)].map(([, library, floor, name]) => ({ library, floor, name }));
+  assert.equal(needed.length, 5);
+  assert.equal(needed.filter(({ floor }) => floor).length, 3);
   const [, wanted] = /^Build-Depends:\n((?: .*\n)+)/m.exec(read("deploy/debian/control"));
-  const [names, required] = [wanted.match(/^ \S+(?=[ ,])/gm).map((name) => name.trim().replace(",", "")), read("deploy/rpm/bellwether.spec")];
-  for (const { library, name } of libraries) {
-    assert.ok(names.includes(name), `deploy/debian/control: ${name}`);
-    assert.match(required, new RegExp(`^BuildRequires: +pkgconfig\\(${library}\\)`, "m"), `deploy/rpm/bellwether.spec: ${library}`);
+  const of = (text, line) => Object.fromEntries([...text.matchAll(line)].map(([, name, floor]) => [name, floor]));
+  const debian = of(wanted, /^ (\S+?)(?: \(>= (\S+)\))?,$/gm);
+  const rpm = of(read("deploy/rpm/bellwether.spec"), /^BuildRequires: +pkgconfig\(([a-z]+)\)(?: >= (\S+))?$/gm);
+  const readme = of(read("README.md").replaceAll("\n", " ").toLowerCase(), /([a-z]+) ≥ ([0-9.]+[0-9])/g);
+  for (const { library, floor, name } of needed) {
+    assert.ok(name in debian && library in rpm, `${library} is in both`);
+    assert.deepEqual([debian[name], rpm[library], readme[library]], [floor, floor, floor], `${library} in deploy/debian/control, the spec, README.md`);
+  }
+  for (const [, library, floor] of script.matchAll(/\b(microhttpd|hiredis)_floor=(\S+)/g)) {
+    const name = library === "hiredis" ? library : `lib${library}`;
+    assert.equal(readme[name], floor, `README.md: ${name}`);
+    assert.ok([floor, undefined].includes(rpm[name]), `deploy/rpm/bellwether.spec: ${name}`);
   }
 });
 
