@@ -179,6 +179,18 @@ test("packages name what the build needs, of the versions that it needs", () => 
   }
 });
 
+// The macro is Fedora's, of what it reads when the spec is parsed; here it gives that.
+test("the RPM's user is made, from whatever folder the spec is parsed", { skip: !findProgram("rpmspec") && "rpmspec is missing" }, async (t) => {
+  const folder = makeFolder(t);
+  mkdirSync(join(folder, "SOURCES"));
+  cpSync(join(top, "deploy/bellwether.sysusers"), join(folder, "SOURCES/bellwether.sysusers"));
+  for (const cwd of [top, folder]) {
+    const spec = await succeed(["rpmspec", "-P", "--define", `_topdir ${folder}`, "--define", "sysusers_create_compat() %(cat %1)",
+      join(top, "deploy/rpm/bellwether.spec")], { cwd, env: { HOME: folder } });
+    assert.equal(/^%pre\n([^%]*)/m.exec(spec)?.[1].trim(), read("deploy/bellwether.sysusers").trim(), cwd);
+  }
+});
+
 test("what is in /etc/default is known to the daemon", async () => {
   const known = await flags();
   const named = [...read("deploy/bellwether.default").matchAll(/^#BELLWETHER_([A-Z_]+)=/gm)].map(([, name]) => `--${name.toLowerCase().replaceAll("_", "-")}`);
@@ -235,6 +247,30 @@ test("a drop-in of the manual gives ports below 1024, and says where a credentia
   }
   assert.ok(!/%d/.test(read("deploy/bellwether.default")), "no unit's specifier is known there");
 });
+
+// ---- the manual as HTML ----
+
+const anchorsOf = (text) => [...text.matchAll(/ id="([^"]+)"/g)].map(([, anchor]) => anchor);
+
+// Where `help` and runbook_url lead is in what was installed, too.
+async function checkAnchors(share, pages) {
+  const html = Object.fromEntries(pages.map((page) => [page, anchorsOf(readFileSync(join(share, `doc/bellwether/${page}.html`), "utf8"))]));
+  for (const page of pages) {
+    assert.deepEqual(html[page].filter((one, i) => html[page].indexOf(one) !== i), [], `${page}: twice`);
+    const written = [...read(`deploy/man/${page}.md`).matchAll(/<a id="([^"]+)">/g)].map(([, anchor]) => anchor);
+    assert.ok(page !== "bellwether-troubleshooting.7" || written.length > 100);
+    assert.deepEqual(written.filter((one) => !html[page].includes(one)), [], page);
+    assert.ok(!readFileSync(join(share, `man/man${page.at(-1)}/${page}`), "utf8").includes("[[id:"), "a terminal shows none");
+  }
+  const alerts = join(share, "doc/bellwether/examples/prometheus/alerts.yaml");
+  const [, script] = /^# +sed '(s\|runbook_url: deploy\/man.*)' alerts\.yaml$/m.exec(readFileSync(alerts, "utf8"));
+  const runbooks = [...(await succeed(["sed", script, alerts])).matchAll(/^ +runbook_url: (.*)$/gm)].map(([, url]) => url);
+  assert.ok(runbooks.length > 10);
+  for (const url of runbooks) {
+    const [, page, anchor] = /^https:\/\/docs\.example\/([a-z.0-9-]+)\.html#(.*)$/.exec(url) ?? assert.fail(url);
+    assert.ok(anchor.includes("{{") || html[page].includes(anchor), url);
+  }
+}
 
 // ---- a release ----
 
@@ -346,12 +382,21 @@ test("a release", { skip: !findProgram("git") && "git is missing", timeout: pati
     await make(tree, ["install", ...place], env);
     const pages = readdirSync(join(tree, "deploy/man")).filter((name) => name.endsWith(".md")).map((name) => name.slice(0, -3));
     const html = findProgram("mandoc") ? pages.map((page) => `usr/share/doc/bellwether/${page}.html`) : [];
+    const examples = ["clients", "envoy", "grafana", "haproxy", "helm", "kubernetes", "nginx", "prometheus"]
+      .flatMap((one) => filesBelow(join(tree, "deploy", one)).map((file) => join(one, file)));
     assert.deepEqual(filesBelow(root), ["usr/bin/bellwether", "usr/lib/systemd/system/bellwether.service",
       "usr/share/bash-completion/completions/bellwether", "usr/share/zsh/site-functions/_bellwether", "usr/share/fish/vendor_completions.d/bellwether.fish",
-      ...pages.map((page) => `usr/share/man/man${page.at(-1)}/${page}`), ...html].sort());
+      ...pages.map((page) => `usr/share/man/man${page.at(-1)}/${page}`), ...html,
+      ...examples.map((file) => `usr/share/doc/bellwether/examples/${file}`)].sort());
+    for (const file of examples) {
+      assert.ok(readFileSync(join(root, "usr/share/doc/bellwether/examples", file)).equals(readFileSync(join(tree, "deploy", file))), file);
+    }
     assert.match(readFileSync(join(root, "usr/lib/systemd/system/bellwether.service"), "utf8"), /^ExecStart=\/usr\/bin\/bellwether$/m);
     assert.equal(lines(await succeed([join(root, "usr/bin/bellwether"), "--version"]))[0], `bellwether ${version} (release)`);
     assert.equal(readFileSync(join(root, "usr/share/fish/vendor_completions.d/bellwether.fish"), "utf8"), await succeed([join(tree, "build/bellwether"), "--completion", "fish"]));
+    if (html.length > 0) {
+      await checkAnchors(join(root, "usr/share"), pages);
+    }
     writeFileSync(join(root, "usr/share/man/man1/another.1"), "");
     for (let i = 0; i < 2; i += 1) { // the second time there is nothing to do
       await make(tree, ["uninstall", ...place], env);
