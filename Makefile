@@ -326,7 +326,7 @@ $(O)/test-unit: $(call object,$(UNIT_SOURCES) tests/support/certificates.c $(if 
 
 # The tests are never sanitized where they only drive the daemon; the daemon is.
 ifeq ($(O),$(B))
-$(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link
+$(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link | $(DAEMON)-faults
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
 else

@@ -155,7 +155,7 @@ if command -v rpmbuild >/dev/null; then
         fail "rpmbuild failed"
     }
     rpm=$(find "$folder/rpm/RPMS" -name 'bellwether-*.rpm')
-    rpm -qlp "$rpm" | grep -vE '^/usr/(lib/\.build-id|share/doc/bellwether$|share/licenses/)' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
+    rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$rpm" | sed -n 's/^[^d][^ ]* //p' | grep -vE '^/usr/(lib/\.build-id|share/licenses)/' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
     dpkg-deb --fsys-tarfile "$deb" | tar -tf - | sed -n 's|^\./\(.*[^/]\)$|/\1|p' | grep -vE '/(changelog[^/]*|copyright|lintian/overrides/bellwether)$' |
         sed -e 's/\.gz$//' -e 's|^/lib/|/usr/lib/|' -e 's|/vendor-completions/|/site-functions/|' | sort >"$folder/of-deb"
     diff "$folder/of-deb" "$folder/of-rpm" >&2 || fail "the RPM has other files than the Debian package"
