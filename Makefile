@@ -204,7 +204,7 @@ $(DAEMON)-faults: $(call object,src/daemon/main.c tests/support/faults/inject.c)
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %/libbellwether.a,$^) -L$(O)/faults $(DEPS_LIBS)
 
-# The manual: Markdown, made roff by awk, and HTML of that where mandoc is.
+# The manual: Markdown, made roff by awk, and HTML of that, with the anchors that `help` names, where mandoc is.
 MAN_PAGES := $(patsubst deploy/man/%.md,$(B)/man/%,$(wildcard deploy/man/*.md))
 MAN_HTML := $(addsuffix .html,$(MAN_PAGES))
 man_date = $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$(or $(RELEASED),$$(git log -1 --format=%ct 2>/dev/null || date +%s))}" +%F)
@@ -213,14 +213,21 @@ $(B)/man/options: $(B)/bellwether
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/bellwether --man-options >$@
 
-$(MAN_PAGES): $(B)/man/%: deploy/man/%.md deploy/man/man.awk $(B)/man/options $(GEN)/.version
-	$(call say,MAN     $@)
-	$(Q)awk -f deploy/man/man.awk -v version=$(VERSION) -v date=$(man_date) -v options=$(B)/man/options $< >$@
+MAN_ROFF = awk -f deploy/man/man.awk -v version=$(VERSION) -v date=$(man_date) -v options=$(B)/man/options
+$(MAN_PAGES) $(MAN_HTML): deploy/man/man.awk $(B)/man/options $(GEN)/.version
 
-$(MAN_HTML): %.html: %
+$(MAN_PAGES): $(B)/man/%: deploy/man/%.md
+	$(call say,MAN     $@)
+	$(Q)$(MAN_ROFF) $< >$@
+
+# mandoc's own anchors make way for those of the Markdown.
+$(MAN_HTML): $(B)/man/%.html: deploy/man/%.md
 	$(call say,HTML    $@)
-	$(Q)mandoc -T html $< >$@.new
-	$(Q)sed -e 's|<b>\(bellwether[a-z-]*\)</b>(\([17]\))|<a href="\1.\2.html">\1(\2)</a>|g' \
+	$(Q)$(MAN_ROFF) -v anchors=yes $< | mandoc -T html >$@.new
+	$(Q)sed -e 's|\(<h[12] class="S[hs]" id="\)[^"]*\(".* href="#\)[^"]*">\[\[id:\([^]]*\)]]|\1\3\2\3">|' \
+		-e 's|\(<dt id="\)\([^"]*\)\(".* href="#\)[^"]*"|\1entry-\2\3entry-\2"|' \
+		-e 's|<dt>\[\[id:\([^]]*\)]]\(.*\)</dt>|<dt id="\1"><a class="permalink" href="#\1">\2</a></dt>|' \
+		-e 's|\[\[id:\([^]]*\)]]|<a id="\1"></a>|g' -e 's|<b>\(bellwether[a-z-]*\)</b>(\([17]\))|<a href="\1.\2.html">\1(\2)</a>|g' \
 		-e 's|^  <style>|&\n    body { max-width: 52em; margin: 1em auto; font-family: sans-serif; }\n    pre { overflow-x: auto; }\n    a.permalink { color: inherit; text-decoration: none; }|' $@.new >$@
 	$(Q)rm $@.new
 
@@ -240,17 +247,21 @@ $(COMPLETIONS): $(B)/bellwether
 $(B)/bellwether.service: deploy/bellwether.service FORCE
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g' $< >$@
 
-# What is installed where, FILE=PATH; `uninstall` goes by the same list. HTML is installed where mandoc makes it.
+# What is installed where, FILE=PATH; `uninstall` goes by the same list. HTML is installed where mandoc makes it. What the
+# manual calls deploy/haproxy and so on goes with it.
+DOC_DIR = $(PREFIX)/share/doc/bellwether
+EXAMPLES := $(shell find $(addprefix deploy/,clients envoy grafana haproxy helm kubernetes nginx prometheus) -type f | LC_ALL=C sort)
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 INSTALLED = $(DAEMON)=$(PREFIX)/bin/bellwether $(B)/bellwether.service=$(PREFIX)/lib/systemd/system/bellwether.service \
 	$(foreach page,$(MAN_PAGES),$(page)=$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(B)/completion/bash=$(PREFIX)/share/bash-completion/completions/bellwether \
 	$(B)/completion/zsh=$(ZSH_COMPLETIONS)/_bellwether \
-	$(B)/completion/fish=$(PREFIX)/share/fish/vendor_completions.d/bellwether.fish
-INSTALLED_HTML = $(foreach page,$(MAN_HTML),$(page)=$(PREFIX)/share/doc/bellwether/$(notdir $(page)))
+	$(B)/completion/fish=$(PREFIX)/share/fish/vendor_completions.d/bellwether.fish \
+	$(foreach file,$(EXAMPLES),$(file)=$(DOC_DIR)/examples/$(patsubst deploy/%,%,$(file)))
+INSTALLED_HTML = $(foreach page,$(MAN_HTML),$(page)=$(DOC_DIR)/$(notdir $(page)))
 TO_INSTALL = $(INSTALLED) $(if $(shell command -v mandoc 2>/dev/null),$(INSTALLED_HTML))
 
-install: $(foreach one,$(TO_INSTALL),$(firstword $(subst =, ,$(one)))) ## binary, manual, completions, systemd unit (PREFIX, DESTDIR)
+install: $(foreach one,$(TO_INSTALL),$(firstword $(subst =, ,$(one)))) ## binary, manual, completions, systemd unit, examples (PREFIX, DESTDIR)
 	$(Q)for one in $(TO_INSTALL); do \
 		mode=644; [ "$${one%%=*}" != $(DAEMON) ] || mode=755; \
 		echo "  INSTALL $(DESTDIR)$${one#*=}"; \
@@ -259,7 +270,7 @@ install: $(foreach one,$(TO_INSTALL),$(firstword $(subst =, ,$(one)))) ## binary
 
 uninstall: ## exactly that (with the same PREFIX, DESTDIR)
 	$(Q)rm -f $(foreach one,$(INSTALLED) $(INSTALLED_HTML),"$(DESTDIR)$(lastword $(subst =, ,$(one)))")
-	$(Q)rmdir "$(DESTDIR)$(PREFIX)/share/doc/bellwether" 2>/dev/null || true
+	$(Q)find "$(DESTDIR)$(DOC_DIR)" -depth -type d -empty -delete 2>/dev/null || true
 
 image-root: $(DAEMON) ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
 	$(Q)deploy/build/image-root.sh $(O)/image-root $(DAEMON)
@@ -315,7 +326,7 @@ $(O)/test-unit: $(call object,$(UNIT_SOURCES) tests/support/certificates.c $(if 
 
 # The tests are never sanitized where they only drive the daemon; the daemon is.
 ifeq ($(O),$(B))
-$(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link
+$(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link | $(DAEMON)-faults
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
 else

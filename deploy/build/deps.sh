@@ -130,6 +130,7 @@ src sigs.k8s.io/yaml   golang-k8s-sigs-yaml-dev
 cmd chromium           chromium
 cmd jq                 jq
 cmd zsh                zsh
+cmd rpmspec            rpm
 cmd fish               fish
 py  redis              python3-redis
 cmd php                php-cli

@@ -1,11 +1,12 @@
 # A page of this folder, Markdown, as man(7) roff:
 #
-#   awk -f deploy/man/man.awk -v version=0.1.0 -v date=2026-11-22 -v options=FILE PAGE.md
+#   awk -f deploy/man/man.awk -v version=0.1.0 -v date=2026-11-22 -v options=FILE [-v anchors=yes] PAGE.md
 #
 # Markdown, because a forge, a browser and a terminal show it as it is; awk, because every build has one. It knows what
 # the pages use: headings, paragraphs, lists of one level, fenced code, tables, `code`, **bold**, *italic*, links. A table
 # becomes a list whose tags are all columns but the last; one of four columns or more that all have a head is a list of the
 # first column, with a line for each of the others, behind its head. `<!-- options -->` stands for the file `options`.
+# roff has no anchors: with `anchors` each, of headings as well, is written as [[id:NAME]], for what makes HTML of it.
 
 function prose(s) {
     gsub(/\\/, "\\e", s)
@@ -20,6 +21,18 @@ function code(s) {
     gsub(/'/, "\\(aq", s)
     gsub(/`/, "\\(ga", s)
     return s
+}
+
+function mark(name) {
+    return anchors == "" ? "" : "[[id:" code(name) "]]"
+}
+
+# The anchor that a forge gives a heading.
+function slug(head) {
+    head = tolower(head)
+    gsub(/[^a-z0-9 _-]/, "", head)
+    gsub(/ /, "-", head)
+    return head
 }
 
 function inline(s,    out, token, label) {
@@ -43,6 +56,10 @@ function inline(s,    out, token, label) {
             } else {
                 out = out inline(label)
             }
+        } else {
+            sub(/^<a id="/, "", token)
+            sub(/".*$/, "", token)
+            out = out mark(token)
         }
     }
     return out prose(s)
@@ -142,7 +159,7 @@ function line(s,    row, head) {
     } else if (s ~ /^##/) {
         head = s
         sub(/^#+ /, "", head)
-        print s ~ /^###/ ? ".SS " prose(head) : ".SH " toupper(prose(head))
+        print s ~ /^###/ ? ".SS " mark(slug(head)) prose(head) : ".SH " mark(slug(head)) toupper(prose(head))
         in_name = s == "## Name"
         after_heading = 1
         in_paragraph = in_item = 0

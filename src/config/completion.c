@@ -37,13 +37,25 @@ static void print_words(FILE *to, const char *words)
     }
 }
 
+/* The length of the first sentence without its full stop; three dots end none. */
+static size_t sentence_length(const char *prose)
+{
+    for (const char *dot = strchr(prose, '.'); dot; dot = strchr(dot, '.')) {
+        size_t dots = strspn(dot, ".");
+
+        if (dots == 1 && (dot[1] == ' ' || dot[1] == '\0')) {
+            return (size_t)(dot - prose);
+        }
+        dot += dots;
+    }
+    return strlen(prose);
+}
+
 /* The first sentence, with a backslash before each of `special` and ' as the shell wants it. */
 static void print_sentence(FILE *to, const char *prose, const char *special, const char *quote)
 {
-    const char *stop = strstr(prose, ". ");
-    size_t length = stop ? (size_t)(stop - prose) : strlen(prose);
+    size_t length = sentence_length(prose);
 
-    length -= length > 0 && prose[length - 1] == '.';
     for (size_t i = 0; i < length; i++) {
         if (prose[i] == '\'') {
             (void)fputs(quote, to);

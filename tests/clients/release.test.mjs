@@ -115,6 +115,23 @@ test("completion in fish", { skip: !findProgram("fish") && "fish is missing" }, 
   assert.ok((await offered("bellwether --once --wai")).includes("--wait"), "others that have it within may be offered, too");
 });
 
+test("what completion says of a flag is a sentence of --help, and all of it", async () => {
+  const help = (await succeed([binary, "--help"])).replaceAll(/\s+/g, " ");
+  const descriptions = {
+    zsh: [/^ +'\*?--([a-z-]+)=?\[((?:[^\]\\]|\\.)*)\]/, /\\(.)|'\\''/g],
+    fish: [/^complete -c bellwether -l ([a-z-]+) .*-d '(.*)'$/, /\\(.)/g],
+  };
+  for (const [shell, [line, escaped]] of Object.entries(descriptions)) {
+    const told = lines(await succeed([binary, "--completion", shell])).map((one) => line.exec(one)).filter(Boolean);
+    assert.deepEqual(told.map(([, name]) => `--${name}`).sort(), await flags());
+    for (const [, name, text] of told) {
+      const sentence = text.replaceAll(escaped, (_, one) => one ?? "'");
+      const behind = help.split(sentence).slice(1).map((rest) => rest.slice(0, 3));
+      assert.ok(behind.some((rest) => /^\.? ([A-Z(-]|$)|^\. /.test(rest)), `${shell}: --${name}: ${sentence}`);
+    }
+  }
+});
+
 // ---- versions ----
 
 const checkVersion = join(top, "tests/support/check-version.sh");
@@ -140,16 +157,37 @@ test("the version is one", async (t) => {
 
 const read = (path) => readFileSync(join(top, path), "utf8");
 
-test("packages name what the build needs", () => {
+test("packages name what the build needs, of the versions that it needs", () => {
   const script = read("deploy/build/deps.sh");
   const [, table] = /^readonly build_packages='\n(.*?)'$/ms.exec(script);
-  const libraries = [...table.matchAll(/^pc +([a-z]+)\S* +(\S+)$/gm)].map(([, library, name]) => ({ library, name }));
-  assert.equal(libraries.length, 5);
+  const needed = [...table.matchAll(/^pc +([a-z]+)(?:>=(\S+))? +(\S+)$/gm)].map(([, library, floor, name]) => ({ library, floor, name }));
+  assert.equal(needed.length, 5);
+  assert.equal(needed.filter(({ floor }) => floor).length, 3);
   const [, wanted] = /^Build-Depends:\n((?: .*\n)+)/m.exec(read("deploy/debian/control"));
-  const [names, required] = [wanted.match(/^ \S+(?=[ ,])/gm).map((name) => name.trim().replace(",", "")), read("deploy/rpm/bellwether.spec")];
-  for (const { library, name } of libraries) {
-    assert.ok(names.includes(name), `deploy/debian/control: ${name}`);
-    assert.match(required, new RegExp(`^BuildRequires: +pkgconfig\\(${library}\\)`, "m"), `deploy/rpm/bellwether.spec: ${library}`);
+  const of = (text, line) => Object.fromEntries([...text.matchAll(line)].map(([, name, floor]) => [name, floor]));
+  const debian = of(wanted, /^ (\S+?)(?: \(>= (\S+)\))?,$/gm);
+  const rpm = of(read("deploy/rpm/bellwether.spec"), /^BuildRequires: +pkgconfig\(([a-z]+)\)(?: >= (\S+))?$/gm);
+  const readme = of(read("README.md").replaceAll("\n", " ").toLowerCase(), /([a-z]+) ≥ ([0-9.]+[0-9])/g);
+  for (const { library, floor, name } of needed) {
+    assert.ok(name in debian && library in rpm, `${library} is in both`);
+    assert.deepEqual([debian[name], rpm[library], readme[library]], [floor, floor, floor], `${library} in deploy/debian/control, the spec, README.md`);
+  }
+  for (const [, library, floor] of script.matchAll(/\b(microhttpd|hiredis)_floor=(\S+)/g)) {
+    const name = library === "hiredis" ? library : `lib${library}`;
+    assert.equal(readme[name], floor, `README.md: ${name}`);
+    assert.ok([floor, undefined].includes(rpm[name]), `deploy/rpm/bellwether.spec: ${name}`);
+  }
+});
+
+// The macro is Fedora's, of what it reads when the spec is parsed; here it gives that.
+test("the RPM's user is made, from whatever folder the spec is parsed", { skip: !findProgram("rpmspec") && "rpmspec is missing" }, async (t) => {
+  const folder = makeFolder(t);
+  mkdirSync(join(folder, "SOURCES"));
+  cpSync(join(top, "deploy/bellwether.sysusers"), join(folder, "SOURCES/bellwether.sysusers"));
+  for (const cwd of [top, folder]) {
+    const spec = await succeed(["rpmspec", "-P", "--define", `_topdir ${folder}`, "--define", "sysusers_create_compat() %(cat %1)",
+      join(top, "deploy/rpm/bellwether.spec")], { cwd, env: { HOME: folder } });
+    assert.equal(/^%pre\n([^%]*)/m.exec(spec)?.[1].trim(), read("deploy/bellwether.sysusers").trim(), cwd);
   }
 });
 
@@ -173,6 +211,66 @@ test("the unit starts what is configured", async () => {
   assert.equal((await may({ BELLWETHER_SENTINEL: "a:1" })).status, 0);
   assert.equal((await may({ BELLWETHER_CONFIG: "/x" })).status, 0);
 });
+
+test("the unit is started again for ever, but for a bad option", () => {
+  const sections = Object.fromEntries(read("deploy/bellwether.service").split(/^\[/m).slice(1).map((section) => [section.split("]")[0], lines(section)]));
+  const has = (section, ...wanted) => wanted.forEach((line) => assert.ok(sections[section].includes(line), `[${section}] ${line}`));
+  has("Unit", "Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0");
+  has("Service", "Restart=on-failure", "RestartPreventExitStatus=2");
+  assert.ok(Number(/^RestartSec=(\d+)$/m.exec(sections.Service.join("\n"))[1]) >= 1, "it does not take a processor");
+});
+
+const dropIns = () => [...read("deploy/man/bellwether.1.md").matchAll(/^```ini\n(\[Service\]\n.*?)```$/gms)].map(([, text]) => text);
+
+test("the manual's drop-ins fit the unit", { skip: !findProgram("systemd-analyze") && "systemd-analyze is missing" }, async (t) => {
+  const folder = makeFolder(t);
+  const unit = read("deploy/bellwether.service").replace("@PREFIX@/bin/bellwether", binary);
+  mkdirSync(join(folder, "bellwether.service.d"));
+  assert.equal(dropIns().length, 2);
+  for (const [i, text] of ["", ...dropIns()].entries()) {
+    writeFileSync(join(folder, "bellwether.service"), unit);
+    writeFileSync(join(folder, `bellwether.service.d/${i}.conf`), text);
+    const said = await run(["systemd-analyze", "--man=no", "--recursive-errors=no", "verify", join(folder, "bellwether.service")]);
+    assert.deepEqual([said.status, said.stdout + said.stderr], [0, ""], text);
+  }
+});
+
+test("a drop-in of the manual gives ports below 1024, and says where a credential is", () => {
+  const all = dropIns().join("\n");
+  for (const name of ["AmbientCapabilities", "CapabilityBoundingSet"]) {
+    assert.match(all, new RegExp(`^${name}=CAP_NET_BIND_SERVICE$`, "m"));
+    assert.match(read("deploy/bellwether.service"), new RegExp(`^${name}=$`, "m"), "else the drop-in adds nothing");
+  }
+  const unit = read("deploy/bellwether.service");
+  for (const [, line] of all.matchAll(/^((?:LoadCredential|Environment)=.*)$/gm)) {
+    assert.ok(unit.includes(`#   ${line}\n`), line);
+  }
+  assert.ok(!/%d/.test(read("deploy/bellwether.default")), "no unit's specifier is known there");
+});
+
+// ---- the manual as HTML ----
+
+const anchorsOf = (text) => [...text.matchAll(/ id="([^"]+)"/g)].map(([, anchor]) => anchor);
+
+// Where `help` and runbook_url lead is in what was installed, too.
+async function checkAnchors(share, pages) {
+  const html = Object.fromEntries(pages.map((page) => [page, anchorsOf(readFileSync(join(share, `doc/bellwether/${page}.html`), "utf8"))]));
+  for (const page of pages) {
+    assert.deepEqual(html[page].filter((one, i) => html[page].indexOf(one) !== i), [], `${page}: twice`);
+    const written = [...read(`deploy/man/${page}.md`).matchAll(/<a id="([^"]+)">/g)].map(([, anchor]) => anchor);
+    assert.ok(page !== "bellwether-troubleshooting.7" || written.length > 100);
+    assert.deepEqual(written.filter((one) => !html[page].includes(one)), [], page);
+    assert.ok(!readFileSync(join(share, `man/man${page.at(-1)}/${page}`), "utf8").includes("[[id:"), "a terminal shows none");
+  }
+  const alerts = join(share, "doc/bellwether/examples/prometheus/alerts.yaml");
+  const [, script] = /^# +sed '(s\|runbook_url: deploy\/man.*)' alerts\.yaml$/m.exec(readFileSync(alerts, "utf8"));
+  const runbooks = [...(await succeed(["sed", script, alerts])).matchAll(/^ +runbook_url: (.*)$/gm)].map(([, url]) => url);
+  assert.ok(runbooks.length > 10);
+  for (const url of runbooks) {
+    const [, page, anchor] = /^https:\/\/docs\.example\/([a-z.0-9-]+)\.html#(.*)$/.exec(url) ?? assert.fail(url);
+    assert.ok(anchor.includes("{{") || html[page].includes(anchor), url);
+  }
+}
 
 // ---- a release ----
 
@@ -284,12 +382,21 @@ test("a release", { skip: !findProgram("git") && "git is missing", timeout: pati
     await make(tree, ["install", ...place], env);
     const pages = readdirSync(join(tree, "deploy/man")).filter((name) => name.endsWith(".md")).map((name) => name.slice(0, -3));
     const html = findProgram("mandoc") ? pages.map((page) => `usr/share/doc/bellwether/${page}.html`) : [];
+    const examples = ["clients", "envoy", "grafana", "haproxy", "helm", "kubernetes", "nginx", "prometheus"]
+      .flatMap((one) => filesBelow(join(tree, "deploy", one)).map((file) => join(one, file)));
     assert.deepEqual(filesBelow(root), ["usr/bin/bellwether", "usr/lib/systemd/system/bellwether.service",
       "usr/share/bash-completion/completions/bellwether", "usr/share/zsh/site-functions/_bellwether", "usr/share/fish/vendor_completions.d/bellwether.fish",
-      ...pages.map((page) => `usr/share/man/man${page.at(-1)}/${page}`), ...html].sort());
+      ...pages.map((page) => `usr/share/man/man${page.at(-1)}/${page}`), ...html,
+      ...examples.map((file) => `usr/share/doc/bellwether/examples/${file}`)].sort());
+    for (const file of examples) {
+      assert.ok(readFileSync(join(root, "usr/share/doc/bellwether/examples", file)).equals(readFileSync(join(tree, "deploy", file))), file);
+    }
     assert.match(readFileSync(join(root, "usr/lib/systemd/system/bellwether.service"), "utf8"), /^ExecStart=\/usr\/bin\/bellwether$/m);
     assert.equal(lines(await succeed([join(root, "usr/bin/bellwether"), "--version"]))[0], `bellwether ${version} (release)`);
     assert.equal(readFileSync(join(root, "usr/share/fish/vendor_completions.d/bellwether.fish"), "utf8"), await succeed([join(tree, "build/bellwether"), "--completion", "fish"]));
+    if (html.length > 0) {
+      await checkAnchors(join(root, "usr/share"), pages);
+    }
     writeFileSync(join(root, "usr/share/man/man1/another.1"), "");
     for (let i = 0; i < 2; i += 1) { // the second time there is nothing to do
       await make(tree, ["uninstall", ...place], env);

@@ -308,4 +308,21 @@ SCENE(integration_commands_tokens, off_is_the_default)
     cr_assert_eq(command_post(daemon, "/redis", "['PING']")->status, 404);
     cr_assert_eq(daemon_get(daemon, "/redis/get/k")->status, 404);
     cr_assert_eq(command_post(daemon, "/replica/redis", "['PING']")->status, 404);
+    static const struct {
+        const char *path, *header;
+        long status;
+    } texts[] = {
+        {"/redis/get/k", "Accept: text/plain", 404},
+        {"/redis/get/%zz", "Accept: text/plain", 400},
+        {"/redis/get/k?format=text", "Host: page.example", 403},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        const struct http_answer *answer = daemon_get_with(daemon, texts[i].path, texts[i].header);
+
+        cr_assert_eq(answer->status, texts[i].status, "%s: %s", texts[i].path, answer->body);
+        cr_assert_str_eq(http_header(answer, "content-type"), "text/plain; charset=utf-8", "%s",
+                         texts[i].path);
+    }
+    cr_assert_eq(daemon_get_with(daemon, "/redis/get/%zz", "Accept: */*")->status, 400);
+    cr_assert_eq(daemon_get_with(daemon, "/redis/get/k", "Host: page.example")->status, 403);
 }

@@ -96,6 +96,14 @@ else
     echo "walk-deb: lintian is missing: not asked"
 fi
 
+# What the manual calls deploy/haproxy and so on, as it is, and each place that a problem's `help` names.
+dpkg-deb --fsys-tarfile "$deb" | tar -C "$folder" -xf - ./usr/share/doc/bellwether
+for one in clients envoy grafana haproxy helm kubernetes nginx prometheus; do
+    diff -r "$folder/clone/deploy/$one" "$folder/usr/share/doc/bellwether/examples/$one" >&2 || fail "the package lacks what is in deploy/$one"
+done
+grep -q 'id="reason-redis_unreachable"' "$folder/usr/share/doc/bellwether/bellwether-troubleshooting.7.html" ||
+    fail "the package's manual has no reason-redis_unreachable"
+
 # ---- a minimal Debian ----
 
 base=build/debian-$release.tar
@@ -133,11 +141,13 @@ inside dpkg-query -W -f '${Conffiles}' bellwether | grep -q '^ /etc/default/bell
 if command -v rpmbuild >/dev/null; then
     step "rpmbuild"
     mkdir -p "$folder/rpm/SOURCES"
-    cp "$folder"/clone/build/bellwether-*.tar.gz "$folder/rpm/SOURCES/"
+    cp "$folder"/clone/build/bellwether-*.tar.gz "$folder/clone/deploy/bellwether.sysusers" "$folder/rpm/SOURCES/"
     define=(--define "_topdir $folder/rpm" --define "_tmppath $folder/rpm" --define "deps $folder/clone/build/deps"
         --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' --define '_docdir /usr/share/doc'
         --define 'debug_package %nil')
-    for macro in sysusers_create_compat systemd_post systemd_preun systemd_postun_with_restart; do # of Fedora's systemd
+    # The user is made by a script of Fedora's, of what it reads when the spec is parsed; here it is that, with its words as comments.
+    rpm --eval "%{defined sysusers_create_compat}" | grep -qx 1 || define+=(--define 'sysusers_create_compat() %(sed "s/^/# /" %1)')
+    for macro in systemd_post systemd_preun systemd_postun_with_restart; do # of Fedora's systemd
         rpm --eval "%{defined $macro}" | grep -qx 1 || define+=(--define "$macro() true")
     done
     rpmbuild -bb --nodeps "${define[@]}" "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 </dev/null || {
@@ -145,10 +155,11 @@ if command -v rpmbuild >/dev/null; then
         fail "rpmbuild failed"
     }
     rpm=$(find "$folder/rpm/RPMS" -name 'bellwether-*.rpm')
-    rpm -qlp "$rpm" | grep -vE '^/usr/(lib/\.build-id|share/doc/bellwether$|share/licenses/)' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
+    rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$rpm" | sed -n 's/^[^d][^ ]* //p' | grep -vE '^/usr/(lib/\.build-id|share/licenses)/' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
     dpkg-deb --fsys-tarfile "$deb" | tar -tf - | sed -n 's|^\./\(.*[^/]\)$|/\1|p' | grep -vE '/(changelog[^/]*|copyright|lintian/overrides/bellwether)$' |
         sed -e 's/\.gz$//' -e 's|^/lib/|/usr/lib/|' -e 's|/vendor-completions/|/site-functions/|' | sort >"$folder/of-deb"
     diff "$folder/of-deb" "$folder/of-rpm" >&2 || fail "the RPM has other files than the Debian package"
+    rpm -qp --scripts "$rpm" | grep -A 3 '^preinstall' | grep -q bellwether || fail "the RPM makes no user"
     rpm -qp --configfiles "$rpm" | grep -qx /etc/default/bellwether || fail "/etc/default/bellwether is no config file of the RPM"
     ! command -v rpmlint >/dev/null || rpmlint "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 || {
         grep ': E: ' "$folder/log" >&2 || true
