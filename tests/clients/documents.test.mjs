@@ -46,7 +46,7 @@ test("the pattern of an example", () => {
 
 test("each block is tried by some test", () => {
   const known = ["console", "console outage", "console crash", "console switch", "console history", "console commands", "python commands",
-    "js commands", "js events", "yaml", "ini", "haproxy", "text", "sh"];
+    "js commands", "js events", "yaml", "ini", "ini unit", "haproxy", "text", "sh"];
   const found = new Set(blocks.map(({ language, when }) => `${language} ${when}`.trim()));
   assert.deepEqual([...found].sort(), known.sort());
 });

@@ -220,7 +220,7 @@ test("the unit is started again for ever, but for a bad option", () => {
   assert.ok(Number(/^RestartSec=(\d+)$/m.exec(sections.Service.join("\n"))[1]) >= 1, "it does not take a processor");
 });
 
-const dropIns = () => [...read("deploy/man/bellwether.1.md").matchAll(/^```ini\n(\[Service\]\n.*?)```$/gms)].map(([, text]) => text);
+const dropIns = () => [...read("deploy/man/bellwether.1.md").matchAll(/^```ini unit\n(\[Service\]\n.*?)```$/gms)].map(([, text]) => text);
 
 test("the manual's drop-ins fit the unit", { skip: !findProgram("systemd-analyze") && "systemd-analyze is missing" }, async (t) => {
   const folder = makeFolder(t);
