@@ -140,7 +140,8 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
   for (const [change, found] of [
     [({ of }) => (of("Service").spec.selector["app.kubernetes.io/component"] = "x"), /Service.*0 workloads/],
     [({ of }) => (of("Service").spec.ports[0].targetPort = "htp"), /no port htp/],
-    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = "htp"), /no port htp/],
+    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = "http"), /ports are numbers/],
+    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = 8382), /no port 8382/],
     [({ of }) => (of("PodDisruptionBudget").spec.selector.matchLabels = {}), /0 workloads/],
     [({ of }) => (of("Deployment").spec.selector.matchLabels.a = "b"), /its own pods/],
     [({ pod }) => (pod.topologySpreadConstraints[0].labelSelector.matchLabels.a = "b"), /topology spread/],
@@ -157,7 +158,7 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
     [({ of }) => of("NetworkPolicy").spec.egress[0].ports.pop(), /names can't be looked up/],
     [({ of }) => of("NetworkPolicy").spec.egress[1].ports.shift(), /nothing goes out to 26379/],
     [({ of }) => (of("NetworkPolicy").spec.policyTypes = ["Ingress"]), /policyTypes/],
-    [({ of }) => delete of("NetworkPolicy").spec.ingress[0].from, /everybody is let in to http/],
+    [({ of }) => delete of("NetworkPolicy").spec.ingress[0].from, /everybody is let in to 8380/],
     [({ of }) => of("NetworkPolicy").spec.ingress.pop(), /kubelet's probes/],
     [({ of }) => (of("PodDisruptionBudget").spec.maxUnavailable = 0), /not one pod/],
     [({ of }) => (of("Deployment").spec.replicas = 1), /single pod/],
@@ -223,10 +224,57 @@ test("Kustomize", { skip: skipAll }, async (t) => {
     }
   });
   await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
-    eachPod(["sidecar", "sidecar-forward"].flatMap((base) => kustomize(join(kubernetes, base))), (pod) => {
+    eachPod(["sidecar", "sidecar-job", "sidecar-forward"].flatMap((base) => kustomize(join(kubernetes, base))), (pod) => {
       assert.deepEqual(pod.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]), [["wait-for-redis", undefined], ["bellwether", "Always"]]);
       assert.deepEqual(pod.containers.map(({ name }) => name), ["app"]);
     });
+  });
+  await t.test("a Secret is for every daemon, and may be missing", (t) => {
+    const auth = { "redis-password": "secret\n", "sentinel-password": "secret\n" };
+    const keys = { "bellwether-auth": auth, ...secretsOf({ "bellwether-tls": ["ca.crt"] }, makeFolder(t)) };
+    const lines = "redis-password-file = /run/secrets/bellwether/auth/redis-password\nsentinel-password-file = /run/secrets/bellwether/auth/sentinel-password\n" +
+      "redis-tls = on\ntls-ca = /run/secrets/bellwether/tls/ca.crt\n";
+    for (const base of ["central", "sidecar", "sidecar-job", "sidecar-forward", "master-service", "master-forward"]) {
+      const objects = kustomize(folderOf(base));
+      objects.filter((one) => one.data).forEach(({ data }) => (data["bellwether.ini"] += lines));
+      const daemons = daemonsOf(objects, makeFolder(t), keys);
+      assert.deepEqual(daemons.map(refusalOf).filter(Boolean), [], base);
+      daemons.forEach((daemon) => assert.equal(valuesOf(daemon, "redis-password-file").length, 1, daemon.at));
+    }
+    const [daemon] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t), keys);
+    assert.deepEqual(daemon.env, { BELLWETHER_REDIS_PASSWORD: "secret\n", BELLWETHER_SENTINEL_PASSWORD: "secret\n" });
+  });
+  await t.test("what changes in a file is new pods, and no change of a Job", (t) => {
+    const changed = (base) => {
+      const folder = makeFolder(t);
+      for (const name of ["sidecar", base]) { // on which sidecar-forward builds
+        cpSync(join(kubernetes, name), join(folder, name), { recursive: true });
+      }
+      const file = join(folder, base, "bellwether.ini");
+      writeFileSync(file, `${readFileSync(file, "utf8")}poll-interval = 500ms\n`);
+      return kustomize(join(folder, base));
+    };
+    const of = (objects, kind) => objects.filter((one) => one.kind === kind);
+    for (const base of ["sidecar", "sidecar-forward"]) {
+      assert.deepEqual(of(changed(base), "Job"), []);
+      assert.notDeepEqual(of(changed(base), "Deployment"), of(kustomize(folderOf(base)), "Deployment"), base);
+    }
+    assert.equal(of(changed("sidecar-job"), "Job").length, 1);
+    assert.deepEqual(of(changed("sidecar-job"), "Job"), of(kustomize(folderOf("sidecar-job")), "Job"));
+    assert.equal(readFileSync(join(kubernetes, "sidecar-job/bellwether.ini"), "utf8"), readFileSync(join(kubernetes, "sidecar/bellwether.ini"), "utf8"));
+  });
+  await t.test("a StatefulSet may have labels and ports of its own", (t) => {
+    const folder = makeFolder(t);
+    cpSync(join(kubernetes, "master-readiness"), join(folder, "master-readiness"), { recursive: true });
+    const mine = join(top, "tests/clients/kubernetes/redis");
+    const plain = readFileSync(join(mine, "redis.yaml"), "utf8").replaceAll("app.kubernetes.io/name: redis", "app: redis").replaceAll("- name: redis\n              containerPort:", "- containerPort:")
+      .replaceAll("targetPort: redis", "targetPort: 6379");
+    assert.doesNotMatch(plain, /kubernetes.io|name: redis\n +containerPort/);
+    writeFileSync(join(folder, "redis.yaml"), plain);
+    writeFileSync(join(folder, "kustomization.yaml"), "resources: [redis.yaml]\ncomponents: [master-readiness]\n");
+    const objects = kustomize(folder);
+    assertSound(objects);
+    assert.deepEqual(objects.filter(({ kind }) => ["Service", "PodDisruptionBudget"].includes(kind)).map(({ metadata }) => metadata.name).sort(), ["redis-headless", "redis-master", "redis-master"]);
   });
   await t.test("a StatefulSet whose pods are ready by role can be rolled and found", () => {
     const objects = kustomize(folderOf("master-readiness"));
@@ -392,7 +440,7 @@ async function startManifest(t, folder, cluster, daemon, flags = []) {
   }
   const args = daemon.args.filter((arg) => !/^--(sentinel|listen|self)=/.test(arg));
   const sentinels = cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`]);
-  const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, [binary, ...args, ...listen, ...sentinels, ...flags]);
+  const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, ["env", ...Object.entries(daemon.env).map(([name, value]) => `${name}=${value}`), binary, ...args, ...listen, ...sentinels, ...flags]);
   return { ...started, places, of: (port) => `http://127.0.0.1:${places[port]}` };
 }
 
@@ -419,7 +467,7 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
 
   const forwards = [{ name: "redis", port: 6379 }, { name: "replicas", port: 6380, to: "replica" }];
   const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], forwards, masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
-  const sets = { ...Object.fromEntries(["central", "sidecar", "sidecar-forward", "master-service", "master-forward"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
+  const sets = { ...Object.fromEntries(["central", "sidecar", "sidecar-job", "sidecar-forward", "master-service", "master-forward"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
   for (const [name, objects] of Object.entries(sets)) {
     await t.test(`probes of ${name}`, async (t) => {
       for (const daemon of daemonsOf(objects, makeFolder(t))) {
@@ -528,5 +576,14 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
     await until("without it there is none", 15000, async () => /redis_auth/.test(await fetch(`${bare.of(8380)}/master`).then((one) => one.text(), () => "")));
     const running = await startManifest(t, folder, cluster, daemon);
     await until("with it there is a master", 15000, async () => await statusOf(`${running.of(8380)}/master`) === 200);
+    const [beside] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t), { "bellwether-auth": { "redis-password": "secret" } });
+    const pods = [];
+    for (const { port } of cluster.nodes) {
+      pods.push(await startManifest(t, folder, cluster, beside, ["--self", `127.0.0.1:${port}`]));
+    }
+    await until("with it one pod is ready by role", 20000, async () => {
+      const statuses = await Promise.all(pods.map((pod) => statusOf(pod.of(8381) + beside.container.readinessProbe.httpGet.path)));
+      return statuses.filter((status) => status === 200).length === 1;
+    });
   });
 });
