@@ -65,6 +65,7 @@ export function assertBalanced(t, objects) {
     writeFileSync(file, data["haproxy.cfg"]);
     const { status, stdout, stderr } = spawnSync(haproxy, ["-c", "-f", file], { encoding: "utf8", env: { ...process.env, ...variablesOf(objects) } });
     assert.equal(status, 0, stdout + stderr);
+    assert.doesNotMatch(stdout + stderr, /WARNING/);
   }
   return maps.length;
 }
