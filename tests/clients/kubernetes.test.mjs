@@ -19,7 +19,8 @@ const { containersOf, eachPod, kustomize, parseYaml } = libraries ? await import
 const { checkObject, checkType, hasSchemas } = await import("./kubernetes/schema.mjs");
 const { checkPolicy } = libraries ? await import("./kubernetes/policy.mjs") : {};
 const { checkReferences, checkTraffic } = libraries ? await import("./kubernetes/references.mjs") : {};
-const { binary, daemonsOf, makeCertificate, refusalOf, valuesOf } = libraries ? await import("./kubernetes/daemon.mjs") : {};
+const { assertBalanced, assertSound, assertTaken, assertTakenWith, portsReached, secretsOf, variablesOf } = libraries ? await import("./kubernetes/sound.mjs") : {};
+const { binary, daemonsOf, refusalOf, valuesOf } = libraries ? await import("./kubernetes/daemon.mjs") : {};
 const { chartValues, lacking, readChart, renderChart } = libraries ? await import("./kubernetes/helm.mjs") : {};
 const haproxy = findProgram("haproxy", "/usr/sbin/haproxy");
 
@@ -36,69 +37,6 @@ const given = {
 };
 const bases = readdirSync(kubernetes).filter((name) => existsSync(join(kubernetes, name, "kustomization.yaml")));
 const folderOf = (base) => base === "master-readiness" ? join(top, "tests/clients/kubernetes/redis") : join(kubernetes, base);
-
-/** Secrets with something in each key: {name: {key: text}}. */
-function secretsOf(keys, folder) {
-  const made = makeCertificate(folder);
-  const certificate = { crt: made.crt, key: readFileSync(made.key, "utf8") };
-  return Object.fromEntries(Object.entries(keys).map(([name, list]) => [name, Object.fromEntries(list.map((key) => [key, certificate[key.split(".")[1]] ?? "secret\n"]))]));
-}
-
-/** Everything that must hold of objects, but for what their daemons say. */
-function assertSound(objects, keys = {}) {
-  if (hasSchemas) {
-    assert.deepEqual(objects.flatMap(checkObject), []);
-  }
-  assert.deepEqual(checkPolicy(objects), []);
-  assert.deepEqual(checkReferences(objects, keys), []);
-}
-
-/** The daemons among them take what they are given; they are returned. */
-function assertTaken(t, objects, keys = {}) {
-  const folder = makeFolder(t);
-  const daemons = daemonsOf(objects, folder, secretsOf(keys, folder));
-  assert.ok(daemons.length > 0, "there is a daemon");
-  for (const daemon of daemons) {
-    assert.equal(refusalOf(daemon), "");
-    for (const name of Object.keys(daemon.env)) { // which it does not know it does not see
-      assert.notEqual(valuesOf(daemon, name.replace(/^BELLWETHER_/, "").toLowerCase().replaceAll("_", "-")).length, 0, `${daemon.at}: ${name} is an option`);
-    }
-    const ports = (daemon.container.ports ?? []).map((port) => port.containerPort);
-    const listened = [...valuesOf(daemon, "listen"), ...valuesOf(daemon, "forward")].filter((address) => address.startsWith("0.0.0.0:")).map((address) => Number(/:(\d+)/.exec(address)[1]));
-    assert.deepEqual(daemon.args.includes("--once") ? [] : listened.sort(), ports.sort(), `${daemon.at}: its ports are its listeners`);
-  }
-  return daemons;
-}
-
-/** Where they and HAProxy connect to: Redis has the port of its Sentinel less 20000 in all of these, with TLS as without. */
-function portsReached(objects, daemons) {
-  const portOf = (address) => Number(/:(\d+)$/.exec(address)[1]);
-  const sentinels = daemons.flatMap((daemon) => valuesOf(daemon, "sentinel")).map(portOf);
-  const nodes = Object.entries(variablesOf(objects)).filter(([name]) => /^REDIS_\d$/.test(name)).map(([, address]) => portOf(address));
-  return new Set([...sentinels, ...sentinels.map((port) => port - 20000), ...nodes]);
-}
-
-/** Whether HAProxy takes each haproxy.cfg among them, with the variables of its container. */
-function assertBalanced(t, objects) {
-  const maps = objects.filter((one) => one.data?.["haproxy.cfg"]);
-  if (maps.length > 0 && !haproxy) {
-    t.diagnostic("SKIPPED: HAProxy is missing, which would say whether it takes haproxy.cfg");
-  }
-  for (const { data } of haproxy ? maps : []) {
-    const file = join(makeFolder(t), "haproxy.cfg");
-    writeFileSync(file, data["haproxy.cfg"]);
-    const { status, stdout, stderr } = spawnSync(haproxy, ["-c", "-f", file], { encoding: "utf8", env: { ...process.env, ...variablesOf(objects) } });
-    assert.equal(status, 0, stdout + stderr);
-    assert.doesNotMatch(stdout + stderr, /WARNING/);
-  }
-  return maps.length;
-}
-
-function variablesOf(objects) {
-  const found = {};
-  eachPod(objects, (pod) => pod.containers.filter(({ name }) => name === "haproxy").forEach(({ env }) => env?.forEach(({ name, value }) => (found[name] = value))));
-  return found;
-}
 
 test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubernetes-types is missing") }, () => {
   const broken = (change, found, check) => {
@@ -141,7 +79,8 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
   for (const [change, found] of [
     [({ of }) => (of("Service").spec.selector["app.kubernetes.io/component"] = "x"), /Service.*0 workloads/],
     [({ of }) => (of("Service").spec.ports[0].targetPort = "htp"), /no port htp/],
-    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = "htp"), /no port htp/],
+    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = "http"), /ports are numbers/],
+    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = 8382), /no port 8382/],
     [({ of }) => (of("PodDisruptionBudget").spec.selector.matchLabels = {}), /0 workloads/],
     [({ of }) => (of("Deployment").spec.selector.matchLabels.a = "b"), /its own pods/],
     [({ pod }) => (pod.topologySpreadConstraints[0].labelSelector.matchLabels.a = "b"), /topology spread/],
@@ -158,7 +97,7 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
     [({ of }) => of("NetworkPolicy").spec.egress[0].ports.pop(), /names can't be looked up/],
     [({ of }) => of("NetworkPolicy").spec.egress[1].ports.shift(), /nothing goes out to 26379/],
     [({ of }) => (of("NetworkPolicy").spec.policyTypes = ["Ingress"]), /policyTypes/],
-    [({ of }) => delete of("NetworkPolicy").spec.ingress[0].from, /everybody is let in to http/],
+    [({ of }) => delete of("NetworkPolicy").spec.ingress[0].from, /everybody is let in to 8380/],
     [({ of }) => of("NetworkPolicy").spec.ingress.pop(), /kubelet's probes/],
     [({ of }) => (of("PodDisruptionBudget").spec.maxUnavailable = 0), /not one pod/],
     [({ of }) => (of("Deployment").spec.replicas = 1), /single pod/],
@@ -224,10 +163,66 @@ test("Kustomize", { skip: skipAll }, async (t) => {
     }
   });
   await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
-    eachPod(["sidecar", "sidecar-forward"].flatMap((base) => kustomize(join(kubernetes, base))), (pod) => {
+    eachPod(["sidecar", "sidecar-job", "sidecar-forward"].flatMap((base) => kustomize(join(kubernetes, base))), (pod) => {
       assert.deepEqual(pod.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]), [["wait-for-redis", undefined], ["bellwether", "Always"]]);
       assert.deepEqual(pod.containers.map(({ name }) => name), ["app"]);
     });
+  });
+  await t.test("a Secret is for every daemon, and may be missing", (t) => {
+    const auth = { "redis-password": "secret\n", "sentinel-password": "secret\n" };
+    const keys = { "bellwether-auth": auth, ...secretsOf({ "bellwether-tls": ["ca.crt"] }, makeFolder(t)) };
+    const lines = "redis-password-file = /run/secrets/bellwether/auth/redis-password\nsentinel-password-file = /run/secrets/bellwether/auth/sentinel-password\n" +
+      "redis-tls = on\ntls-ca = /run/secrets/bellwether/tls/ca.crt\n";
+    for (const base of ["central", "sidecar", "sidecar-job", "sidecar-forward", "master-service", "master-forward"]) {
+      const objects = kustomize(folderOf(base));
+      objects.filter((one) => one.data).forEach(({ data }) => (data["bellwether.ini"] += lines));
+      const daemons = daemonsOf(objects, makeFolder(t), keys);
+      assert.deepEqual(daemons.map(refusalOf).filter(Boolean), [], base);
+      daemons.forEach((daemon) => assert.equal(valuesOf(daemon, "redis-password-file").length, 1, daemon.at));
+    }
+    const [daemon] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t), keys);
+    assert.deepEqual(daemon.env, { BELLWETHER_REDIS_PASSWORD: "secret\n", BELLWETHER_SENTINEL_PASSWORD: "secret\n" });
+  });
+  await t.test("every base can listen on IPv6, alone and beside IPv4", (t) => {
+    for (const base of bases) {
+      const alone = JSON.parse(JSON.stringify(kustomize(folderOf(base))).replaceAll("0.0.0.0:", "[::]:"));
+      assertTaken(t, alone, given[base]).forEach((daemon) => assert.doesNotMatch(valuesOf(daemon, "listen").join(), /0\.0\.0\.0/, daemon.at));
+      const both = kustomize(folderOf(base));
+      both.filter(({ data }) => data).forEach(({ data }) => (data["bellwether.ini"] = data["bellwether.ini"].replace(/^(listen|forward) = 0\.0\.0\.0(.*)$/gm, "$&\n$1 = [::]$2")));
+      assertTaken(t, both, given[base]);
+    }
+  });
+  await t.test("what changes in a file is new pods, and no change of a Job", (t) => {
+    const changed = (base) => {
+      const folder = makeFolder(t);
+      for (const name of ["sidecar", base]) { // on which sidecar-forward builds
+        cpSync(join(kubernetes, name), join(folder, name), { recursive: true });
+      }
+      const file = join(folder, base, "bellwether.ini");
+      writeFileSync(file, `${readFileSync(file, "utf8")}poll-interval = 500ms\n`);
+      return kustomize(join(folder, base));
+    };
+    const of = (objects, kind) => objects.filter((one) => one.kind === kind);
+    for (const base of ["sidecar", "sidecar-forward"]) {
+      assert.deepEqual(of(changed(base), "Job"), []);
+      assert.notDeepEqual(of(changed(base), "Deployment"), of(kustomize(folderOf(base)), "Deployment"), base);
+    }
+    assert.equal(of(changed("sidecar-job"), "Job").length, 1);
+    assert.deepEqual(of(changed("sidecar-job"), "Job"), of(kustomize(folderOf("sidecar-job")), "Job"));
+    assert.equal(readFileSync(join(kubernetes, "sidecar-job/bellwether.ini"), "utf8"), readFileSync(join(kubernetes, "sidecar/bellwether.ini"), "utf8"));
+  });
+  await t.test("a StatefulSet may have labels and ports of its own", (t) => {
+    const folder = makeFolder(t);
+    cpSync(join(kubernetes, "master-readiness"), join(folder, "master-readiness"), { recursive: true });
+    const mine = join(top, "tests/clients/kubernetes/redis");
+    const plain = readFileSync(join(mine, "redis.yaml"), "utf8").replaceAll("app.kubernetes.io/name: redis", "app: redis").replaceAll("- name: redis\n              containerPort:", "- containerPort:")
+      .replaceAll("targetPort: redis", "targetPort: 6379");
+    assert.doesNotMatch(plain, /kubernetes.io|name: redis\n +containerPort/);
+    writeFileSync(join(folder, "redis.yaml"), plain);
+    writeFileSync(join(folder, "kustomization.yaml"), "resources: [redis.yaml]\ncomponents: [master-readiness]\n");
+    const objects = kustomize(folder);
+    assertSound(objects);
+    assert.deepEqual(objects.filter(({ kind }) => ["Service", "PodDisruptionBudget"].includes(kind)).map(({ metadata }) => metadata.name).sort(), ["redis-headless", "redis-master", "redis-master"]);
   });
   await t.test("a StatefulSet whose pods are ready by role can be rolled and found", () => {
     const objects = kustomize(folderOf("master-readiness"));
@@ -291,7 +286,7 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       return found;
     };
     const before = sums(cases["with everything"]);
-    const after = sums({ ...cases["with everything"], masters: ["other"] });
+    const after = sums({ ...cases["with everything"], sentinels: ["other:26379"] });
     assert.equal(before.length, 2);
     before.forEach((sum, i) => assert.notEqual(sum, after[i]));
   });
@@ -304,12 +299,16 @@ spec:
   initContainers: {{- include "bellwether.sidecar" (dict "image" "bellwether:0.1.0" "sentinels" (list "sentinel-0:26379") "args" (list "--master=mymaster")) | nindent 4 }}
   containers: []
 `;
+    const other = pod.replace('"args"', '"user" nil "ipFamily" "dual" "args"');
     const { objects: app } = renderChart(chart, { values: { deploy: false }, more: { "app/templates/pod.yaml": pod } });
     assert.deepEqual(app.map(({ kind }) => kind), ["Pod"]);
     assertSound(app);
     const daemons = assertTaken(t, app);
     assert.deepEqual(daemons.map((daemon) => valuesOf(daemon, "master")), [["mymaster"], ["mymaster"]]);
-    assert.deepEqual(app[0].spec.initContainers.map(({ restartPolicy }) => restartPolicy), [undefined, "Always"]);
+    assert.deepEqual(app[0].spec.initContainers.map(({ restartPolicy, securityContext }) => [restartPolicy, securityContext.runAsUser]), [[undefined, 65532], ["Always", 65532]]);
+    const { objects: [there] } = renderChart(chart, { values: { deploy: false }, more: { "app/templates/pod.yaml": other } });
+    assert.deepEqual(there.spec.initContainers.map(({ securityContext }) => securityContext.runAsUser), [undefined, undefined]);
+    assert.deepEqual(valuesOf(assertTaken(t, [there])[1], "listen"), ["127.0.0.1:8380,scope=discovery", "0.0.0.0:8381,scope=probe", "[::]:8381,scope=probe"]);
   });
   await t.test("its HAProxy is that of master-service", () => {
     const cfg = (objects) => objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"].replace(/^ *#.*\n/gm, "").trim();
@@ -329,9 +328,18 @@ spec:
       [{ ...some, service: { port: "http" } }, /values\/service\/port/],
       [{ ...some, forwards: [{ name: "redis", port: 8380 }] }, /values\/forwards\/0\/port/],
       [{ ...some, forwards: [{ name: "redis", port: 6379, to: "sentinel" }] }, /values\/forwards\/0\/to/],
+      [{ ...some, networkPolicy: { ports: [] } }, /values\/networkPolicy\/ports/],
+      [{ ...some, networkPolicy: { clients: [{}] } }, /values\/networkPolicy\/clients\/0/],
+      [{ ...some, enabled: false }, /values\/enabled/],
+      [{ ...some, ipFamily: "both" }, /values\/ipFamily/],
+      [{ ...some, securityContext: { runAsUser: 0 } }, /values\/securityContext\/runAsUser/],
+      [{ ...some, podLabels: { "app.kubernetes.io/name": "x" } }, /values\/podLabels/],
+      [{ ...some, config: { "poll-interval": "1s\nlisten = 0.0.0.0:1" } }, /values\/config\/poll-interval/],
+      [{ ...some, masterService: { enabled: true, nodes: [nodes[0], nodes[0]] } }, /values\/masterService\/nodes/],
     ]) {
       assert.throws(() => chartValues(chart, values), found, JSON.stringify(values));
     }
+    assert.equal(chartValues(chart, { ...some, enabled: true }).enabled, true, "what `condition` names is passed on to the chart");
   });
   await t.test("an option that the chart writes itself is not for config", (t) => {
     const twice = { "redis-username": "u", "redis-password-file": "/x", "sentinel-password-file": "/x", "sentinel-tls": false, "redis-tls": true, "tls-verify": "off",
@@ -409,16 +417,34 @@ test("the monitor of pods has each daemon once", { skip: skipAll }, () => {
 test("what the manual shows", { skip: skipAll }, (t) => {
   const shown = blocks.filter(({ name }) => name.endsWith("bellwether-kubernetes.7.md"));
   const yaml = shown.filter(({ language }) => language === "yaml").map(({ text }) => ({ text, object: parseYaml(text, "manual")[0] }));
-  const [overlay] = yaml.filter(({ object }) => object.resources);
-  const folder = makeFolder(t);
-  cpSync(join(kubernetes, "central"), join(folder, "central"), { recursive: true });
-  writeFileSync(join(folder, "kustomization.yaml"), overlay.text);
-  const objects = kustomize(folder);
-  assertSound(objects);
-  assert.equal(objects.find(({ kind }) => kind === "Deployment").spec.template.spec.containers[0].image, "example/bellwether:0.1.0-1");
+  const overlays = yaml.filter(({ object }) => object.resources).map(({ text, object }) => {
+    const folder = makeFolder(t);
+    object.resources.forEach((base) => cpSync(join(kubernetes, base), join(folder, base), { recursive: true }));
+    writeFileSync(join(folder, "kustomization.yaml"), text);
+    const objects = kustomize(folder);
+    assertSound(objects, {}, /: runAsUser is no user$/);
+    assertBalanced(t, objects);
+    return objects;
+  });
+  const [renamed, bound, platform] = overlays;
+  const podOf = (objects) => objects.find(({ kind }) => kind === "Deployment").spec.template.spec;
+  assert.equal(podOf(renamed).containers[0].image, "example/bellwether:0.1.0-1");
+  const binds = Object.entries(variablesOf(bound)).filter(([name]) => name.endsWith("_BIND"));
+  assert.deepEqual(binds.map(([, place]) => place), ["[::]:6379", "[::]:6380", "[::]:8404"]);
+  const cfg = bound.find(({ data }) => data?.["haproxy.cfg"]).data["haproxy.cfg"];
+  binds.forEach(([name, place]) => assert.ok(cfg.includes(`bind "\${${name}-${place.slice(4)}}"`), `haproxy.cfg has ${name}`));
+  assert.deepEqual(podOf(platform).securityContext, { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+  assert.deepEqual(platform.find(({ kind }) => kind === "NetworkPolicy").spec.egress[0].ports.map(({ port }) => port), [5353, 5353]);
+  const ini = shown.filter(({ language }) => language === "ini").map(({ text }) => text);
+  assert.equal(ini.length, 2);
+  for (const text of ini) { // which names what central brings
+    const objects = kustomize(join(kubernetes, "central"));
+    objects.find(({ data }) => data).data["bellwether.ini"] = text.includes("listen") ? text : `${text}listen = 0.0.0.0:8380,scope=discovery\nlisten = 0.0.0.0:8381,scope=probe\n`;
+    assertTakenWith(t, objects, { "bellwether-auth": { "redis-password": "a\n", "sentinel-password": "a\n" } });
+  }
   const [values] = yaml.filter(({ object }) => object.sentinels);
   assert.equal(chartValues(chart, values.object).config["poll-interval"], "500ms");
-  assert.equal(yaml.length, 2);
+  assert.equal(yaml.length, 4);
   const commands = shown.filter(({ language }) => language === "sh").map(({ text }) => text).join("");
   const paths = [...commands.matchAll(/(?:apply .*-k|install \S+) (\S+)/g)].map(([, path]) => path);
   assert.deepEqual(paths.map((path) => existsSync(join(top, path))), [true, true]);
@@ -440,7 +466,7 @@ async function startManifest(t, folder, cluster, daemon, flags = []) {
   }
   const args = daemon.args.filter((arg) => !/^--(sentinel|listen|self)=/.test(arg));
   const sentinels = cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`]);
-  const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, [binary, ...args, ...listen, ...sentinels, ...flags]);
+  const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, ["env", ...Object.entries(daemon.env).map(([name, value]) => `${name}=${value}`), binary, ...args, ...listen, ...sentinels, ...flags]);
   return { ...started, places, of: (port) => `http://127.0.0.1:${places[port]}` };
 }
 
@@ -467,7 +493,7 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
 
   const forwards = [{ name: "redis", port: 6379 }, { name: "replicas", port: 6380, to: "replica" }];
   const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], forwards, masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
-  const sets = { ...Object.fromEntries(["central", "sidecar", "sidecar-forward", "master-service", "master-forward"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
+  const sets = { ...Object.fromEntries(["central", "sidecar", "sidecar-job", "sidecar-forward", "master-service", "master-forward"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
   for (const [name, objects] of Object.entries(sets)) {
     await t.test(`probes of ${name}`, async (t) => {
       for (const daemon of daemonsOf(objects, makeFolder(t))) {
@@ -576,5 +602,14 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
     await until("without it there is none", 15000, async () => /redis_auth/.test(await fetch(`${bare.of(8380)}/master`).then((one) => one.text(), () => "")));
     const running = await startManifest(t, folder, cluster, daemon);
     await until("with it there is a master", 15000, async () => await statusOf(`${running.of(8380)}/master`) === 200);
+    const [beside] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t), { "bellwether-auth": { "redis-password": "secret" } });
+    const pods = [];
+    for (const { port } of cluster.nodes) {
+      pods.push(await startManifest(t, folder, cluster, beside, ["--self", `127.0.0.1:${port}`]));
+    }
+    await until("with it one pod is ready by role", 20000, async () => {
+      const statuses = await Promise.all(pods.map((pod) => statusOf(pod.of(8381) + beside.container.readinessProbe.httpGet.path)));
+      return statuses.filter((status) => status === 200).length === 1;
+    });
   });
 });

@@ -39,7 +39,8 @@ export function daemonsOf(objects, folder, secrets = {}) {
           writeFileSync(path, volume.configMap ? place(text) : text, { mode: 0o600 });
         }
       }
-      const env = Object.fromEntries((container.env ?? []).filter(({ value }) => value !== undefined).map(({ name, value }) => [name, place(value)]));
+      const textOf = ({ value, valueFrom }) => value ?? secrets[valueFrom.secretKeyRef.name]?.[valueFrom.secretKeyRef.key];
+      const env = Object.fromEntries((container.env ?? []).map((one) => [one.name, textOf(one)]).filter(([, text]) => text !== undefined).map(([name, text]) => [name, place(text)]));
       found.push({ at, container, args: (container.args ?? []).map(place), env });
     }
   });

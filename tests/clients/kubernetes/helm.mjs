@@ -48,10 +48,20 @@ function mergeValues(base, more) {
   return merged;
 }
 
+const charts = new Map();
+
+function chartRules(chart) {
+  if (!charts.has(chart)) {
+    charts.set(chart, { own: parseYaml(readFileSync(join(chart, "values.yaml"), "utf8"), "values.yaml")[0],
+      validate: new Ajv({ allErrors: true, strictTypes: false }).compile(JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8"))) });
+  }
+  return charts.get(chart);
+}
+
 /** The chart's own values with others over them; an error where the chart's schema refuses them. */
 export function chartValues(chart, values = {}) {
-  const merged = mergeValues(parseYaml(readFileSync(join(chart, "values.yaml"), "utf8"), "values.yaml")[0], values);
-  const validate = new Ajv({ allErrors: true, strictTypes: false }).compile(JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8")));
+  const { own, validate } = chartRules(chart);
+  const merged = mergeValues(own, values);
   if (!validate(merged)) {
     throw new Error(validate.errors.map(({ instancePath, message, params }) => `values${instancePath}: ${message} ${JSON.stringify(params)}`).join("\n"));
   }

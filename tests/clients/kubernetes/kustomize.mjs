@@ -133,7 +133,8 @@ function build(folder, objects) {
     }
   }
   for (const map of kustomization.configMapGenerator ?? []) {
-    only(map, ["name", "behavior", "files"], folder);
+    only(map, ["name", "behavior", "files", "options"], folder);
+    only(map.options ?? {}, ["disableNameSuffixHash"], folder);
     const data = Object.fromEntries(map.files.map((file) => [file, readFileSync(join(folder, file), "utf8")]));
     const old = objects.find((one) => one.kind === "ConfigMap" && one.metadata.name === map.name);
     if (Boolean(old) !== Boolean(map.behavior)) {
@@ -142,7 +143,7 @@ function build(folder, objects) {
     if (old) {
       old.data = map.behavior === "merge" ? { ...old.data, ...data } : data;
     } else {
-      objects.push({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: map.name }, data, generated: true });
+      objects.push({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: map.name }, data, ...(map.options?.disableNameSuffixHash ? {} : { generated: true }) });
     }
   }
   for (const component of kustomization.components ?? []) {

@@ -44,6 +44,12 @@ export function checkReferences(objects, given = {}) {
           complain(object, `${container.name} mounts ${name}, which is no volume`);
         }
       }
+      for (const { name, valueFrom } of container.env ?? []) {
+        const { name: secret, optional } = valueFrom?.secretKeyRef ?? { optional: true };
+        if (!optional && !given[secret]) {
+          complain(object, `nobody gives the Secret ${secret} of ${name}`);
+        }
+      }
       const paths = (container.volumeMounts ?? []).map((mount) => mount.mountPath);
       if (new Set(paths).size < paths.length) {
         complain(object, `${container.name} mounts two volumes at one path`);
@@ -81,6 +87,9 @@ export function checkReferences(objects, given = {}) {
     }
     const wanted = object.kind === "Service" ? object.spec.ports.map((port) => port.targetPort ?? port.port)
       : object.kind === "NetworkPolicy" ? (object.spec.ingress ?? []).flatMap((rule) => (rule.ports ?? []).map((one) => one.port)) : [];
+    if (object.kind === "NetworkPolicy" && !wanted.every(Number.isInteger)) {
+      complain(object, `ports are numbers, of init containers the names are not known everywhere: ${wanted}`);
+    }
     for (const port of wanted) {
       if (!selected.every(({ ports }) => ports.some((one) => one.name === port || one.containerPort === port))) {
         complain(object, `the pods have no port ${port}`);
@@ -112,8 +121,8 @@ export function checkTraffic(objects, reached) {
     must(goesOut(53, "UDP") && goesOut(53), "names can't be looked up");
     reached.forEach((port) => must(goesOut(port), `nothing goes out to ${port}`));
     const open = (spec.ingress ?? []).filter(({ from }) => !from?.length).flatMap(({ ports }) => ports?.map(({ port }) => port) ?? ["everything"]);
-    must(open.every((port) => ["probe", "health"].includes(port)), `everybody is let in to ${open}`);
-    must(open.includes("probe"), "the kubelet's probes are not let in");
+    must(open.every((port) => [8381, 8404].includes(port)), `everybody is let in to ${open}`);
+    must(open.includes(8381), "the kubelet's probes are not let in");
   }
   for (const { metadata, spec } of of("PodDisruptionBudget")) {
     (spec.maxUnavailable ?? spec.minAvailable) === 1 || errors.push(`PodDisruptionBudget/${metadata.name}: it is not one pod`);

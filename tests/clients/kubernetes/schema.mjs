@@ -109,7 +109,7 @@ function check(value, type, path, at, errors) {
       if (formats[type.name] && !formats[type.name].test(value)) {
         wrong(`${JSON.stringify(value)} is no ${type.name}`);
       }
-      check(value, module.types[type.name], path, at, errors);
+      check(type.name === "Quantity" ? String(value) : value, module.types[type.name], path, at, errors); // a number counts as its text
     } else if (module.from[type.name]) {
       const { name, path: file } = module.from[type.name];
       check(value, { name }, file, at, errors);

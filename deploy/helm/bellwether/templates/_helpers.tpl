@@ -14,8 +14,8 @@
 {{- /* What pods are selected by: (list $ "central"). */ -}}
 {{- define "bellwether.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -42,10 +42,16 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
+{{- /* What stands for every address, by the value ipFamily, with a space between two. */ -}}
+{{- define "bellwether.everywhere" -}}
+{{ get (dict "IPv4" "0.0.0.0" "IPv6" "[::]" "dual" "0.0.0.0 [::]") . }}
+{{- end -}}
+
 {{- /* What the chart itself writes into the configuration file: (list $ COMPONENT). */ -}}
 {{- define "bellwether.own" -}}
 {{- $values := (index . 0).Values -}}
 {{- $central := eq (index . 1) "central" -}}
+{{- $everywhere := include "bellwether.everywhere" $values.ipFamily | splitList " " -}}
 {{- range $values.sentinels }}
 sentinel = {{ . }}
 {{- end }}
@@ -78,7 +84,9 @@ tls-verify = {{ .verify }}
 {{- end }}
 {{- if $central }}
 {{- $commands := or $values.commands.tokenSecret.name $values.commands.readOnlyTokenSecret.name }}
-listen = 0.0.0.0:8380,scope={{ $commands | empty | ternary "discovery" "all" }}{{ $values.https.secret | empty | ternary "" ",tls" }}
+{{- range $everywhere }}
+listen = {{ . }}:8380,scope={{ $commands | empty | ternary "discovery" "all" }}{{ $values.https.secret | empty | ternary "" ",tls" }}
+{{- end }}
 {{- if $values.https.secret }}
 http-cert = /run/secrets/bellwether/https/tls.crt
 http-key = /run/secrets/bellwether/https/tls.key
@@ -86,8 +94,10 @@ http-key = /run/secrets/bellwether/https/tls.key
 {{- if $commands }}
 redis-api = token
 {{- end }}
-{{- range $values.forwards }}
-forward = 0.0.0.0:{{ int .port }},to={{ default "master" .to }}{{ with .master }},name={{ . }}{{ end }}{{ if .tls }},tls{{ end }}
+{{- range $forward := $values.forwards }}
+{{- range $everywhere }}
+forward = {{ . }}:{{ int $forward.port }},to={{ default "master" $forward.to }}{{ with $forward.master }},name={{ . }}{{ end }}{{ if $forward.tls }},tls{{ end }}
+{{- end }}
 {{- end }}
 {{- range $use, $secret := dict "token" $values.commands.tokenSecret "read-only-token" $values.commands.readOnlyTokenSecret }}
 {{- if $secret.name }}
@@ -97,7 +107,9 @@ forward = 0.0.0.0:{{ int .port }},to={{ default "master" .to }}{{ with .master }
 {{- else }}
 listen = 127.0.0.1:8380,scope=discovery
 {{- end }}
-listen = 0.0.0.0:8381,scope=probe
+{{- range $everywhere }}
+listen = {{ . }}:8381,scope=probe
+{{- end }}
 {{- end -}}
 
 {{- /* The configuration file: (list $ COMPONENT DEFAULTS), of which `config` takes the place. */ -}}
@@ -139,16 +151,17 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
+  {{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+  {{- with index $.Values.securityContext $name }}
+  {{ $name }}: {{ int64 . }}
+  {{- end }}
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- end -}}
 
 {{- define "bellwether.containerSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
@@ -165,7 +178,7 @@ seccompProfile:
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $root.Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $root.Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -248,12 +261,15 @@ as a sidecar on 127.0.0.1:8380.
 
   initContainers: {{- include "bellwether.sidecar" (dict "image" "bellwether:0.1.0" "sentinels" (list "sentinel-0:26379")) | nindent 4 }}
 
-`args` are further arguments of both. The value `deploy: false` leaves out all that this chart makes by itself.
+`args` are further arguments of both, `user` is whom they run as instead of 65532 (nil: the platform says), `ipFamily` is as in the values. The value `deploy: false` leaves out all that this chart makes by itself.
 */ -}}
 {{- define "bellwether.sidecar" -}}
 {{- $asked := list -}}
 {{- range .sentinels }}{{- $asked = append $asked (printf "--sentinel=%s" .) }}{{- end -}}
 {{- $asked = concat $asked (default (list) .args) -}}
+{{- $stay := list "--listen=127.0.0.1:8380,scope=discovery" -}}
+{{- range include "bellwether.everywhere" (default "IPv4" .ipFamily) | splitList " " }}{{- $stay = append $stay (printf "--listen=%s:8381,scope=probe" .) }}{{- end -}}
+{{- $user := hasKey . "user" | ternary .user 65532 -}}
 - name: wait-for-redis
   image: {{ .image }}
   args: {{- concat $asked (list "--once" "--wait=5m" "--format=text") | toYaml | nindent 4 }}
@@ -264,10 +280,13 @@ as a sidecar on 127.0.0.1:8380.
     limits:
       memory: 64Mi
   securityContext: {{- include "bellwether.containerSecurity" . | nindent 4 }}
+    {{- with $user }}
+    runAsUser: {{ int64 . }}
+    {{- end }}
 - name: bellwether
   image: {{ .image }}
   restartPolicy: Always
-  args: {{- concat $asked (list "--listen=127.0.0.1:8380,scope=discovery" "--listen=0.0.0.0:8381,scope=probe" "--max-connections=200" "--max-memory=16MiB") | toYaml | nindent 4 }}
+  args: {{- concat $asked $stay (list "--max-connections=200" "--max-memory=16MiB") | toYaml | nindent 4 }}
   ports:
     - name: probe
       containerPort: 8381
@@ -290,4 +309,7 @@ as a sidecar on 127.0.0.1:8380.
     limits:
       memory: 64Mi
   securityContext: {{- include "bellwether.containerSecurity" . | nindent 4 }}
+    {{- with $user }}
+    runAsUser: {{ int64 . }}
+    {{- end }}
 {{- end -}}
