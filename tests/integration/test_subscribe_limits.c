@@ -15,7 +15,8 @@ SCENE(integration_subscribe_limits, streams_count_among_those_that_wait)
     struct listening *listening = listening_open(daemon, "/redis/subscribe/c");
 
     EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
-    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c"), 503, "TOOMANY", NULL);
+    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c"), 503,
+                 "NOTSENT as many callers wait as may", "not_sent");
     listening_close(listening);
 }
 

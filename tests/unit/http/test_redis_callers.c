@@ -45,6 +45,33 @@ Test(http_commands_odd, tokens)
         "is read-only\",\"outcome\":\"not_sent\"}]\n");
 }
 
+/* Bytes behind a NUL are as much of a token as those before it. */
+Test(http_commands_odd, a_token_has_no_nul)
+{
+    harness.config.redis_api = REDIS_API_TOKEN;
+    harness.config.tokens = tokens = make_secret("new");
+    begin_commands();
+    expect_error(request("GET", "/redis/get/k?_token=new%00", NULL, NULL), 401, "no-token",
+                 "NOAUTH ");
+    expect_error(request("GET", "/redis/get/k?_token=new%00more", NULL, NULL), 401, "no-token",
+                 "NOAUTH ");
+    expect_json(request("GET", "/redis/get/k?_token=new", NULL, NULL), 200,
+                "{\"result\":\"value of k\"}\n");
+}
+
+Test(http_commands, what_names_a_page_is_there_once)
+{
+    expect_error(request("GET", "/redis/get/k",
+                         "Origin: http://localhost\r\norigin: http://example.com\r\n", NULL),
+                 400, "bad-command", "BADREQUEST there are two headers Origin");
+    expect_error(request("GET", "/redis/get/k",
+                         "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n", NULL),
+                 400, "bad-command", "BADREQUEST there are two headers Sec-Fetch-Site");
+    expect_json(request("GET", "/redis/get/k",
+                        "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", NULL),
+                200, "{\"result\":\"value of k\"}\n");
+}
+
 Test(http_commands, loopback_keeps_pages_out)
 {
     expect_error(request("GET", "/redis/get/k", "Origin: http://example.com\r\n", NULL), 403,
