@@ -62,8 +62,8 @@ X(SUSPECT_AFTER, "suspect-after", DURATION, 0, AT(watch.suspect_after_ms), "1500
   "How long the question for its role may go unanswered before a silent master is served no longer.") \
 X(ADOPT, "adopt", CHOICE, 0, AT(watch.adopt), "announced", 0, 0, "announced|promoted", "WHEN", VERIFYING, \
   "When a failover's new master is believed: when a Sentinel announces it, or 0.7 to 1 s earlier, when the replica that the " \
-  "elected leader chose says master itself. If that leader dies right then, the others may turn the node back: what was written " \
-  "to it is lost.") \
+  "elected leader chose says master itself. If that leader dies right then, or the node was demoted less than " \
+  "10 s before, the others may turn it back: what was written to it is lost.") \
 X(SENTINEL_USERNAME, "sentinel-username", TEXT, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "USER", CREDENTIALS, \
   "ACL user on the Sentinels.") \
 X(SENTINEL_PASSWORD_FILE, "sentinel-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "FILE", CREDENTIALS, \

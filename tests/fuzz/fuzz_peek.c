@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t n = 1; n <= size && n <= PEEK_SIZE; n++) {
         struct peek peek = peek_at((const char *)data, n);
 
-        if (peek.head_size > n || peek.empty > 2 || peek.empty >= n + (peek.kind == PEEK_MORE)) {
+        if (peek.head_size > n || peek.empty > PEEK_EMPTY_MOST ||
+            peek.empty >= n + (peek.kind == PEEK_MORE)) {
             abort();
         }
         if (before.kind != PEEK_MORE &&

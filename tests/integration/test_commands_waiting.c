@@ -243,7 +243,7 @@ SCENE(integration_commands_waiting, too_many_connections)
         cr_assert_eq(raw_get(open[i], "/livez", 3000)->status, 200);
     }
     const struct http_answer *answer = command_run(daemon, "INCR", "n", NULL);
-    EXPECT_ERROR(answer, 503, "NOTSENT", NULL);
+    EXPECT_ERROR(answer, 503, "NOTSENT", "not_sent");
     raw_close(open[0]);
     WAIT_UNTIL(5000, command_run(daemon, "INCR", "n", NULL)->status == 200);
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "GET n"), "1");

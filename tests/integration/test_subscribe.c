@@ -60,6 +60,35 @@ SCENE(integration_subscribe, streams_share_one_subscription)
     WAIT_UNTIL(20000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 0);
 }
 
+/*
+ * What is confirmed already is told at once, not with whatever happens next in the worker: that is
+ * its looking after those who sleep, once a second, or a ping. So seldom, five in a row are never
+ * quick by chance.
+ */
+SCENE(integration_subscribe, who_comes_second_is_told_at_once)
+{
+    const int64_t quick_ms = 100;
+    struct cluster *cluster = cluster_start_one(NULL);
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
+    struct listening *all[60];
+    size_t n = 0;
+    int in_a_row = 0;
+
+    all[n++] = listening_open(daemon, "/redis/subscribe/c");
+    EXPECT_HEARD(all[0], "data: subscribe,c,1\n\n");
+    while (in_a_row < 5) {
+        const int64_t began_ms = now_ms();
+
+        cr_assert(n < sizeof(all) / sizeof(*all), "heads come late");
+        all[n] = listening_open(daemon, "/redis/subscribe/c");
+        in_a_row = now_ms() - began_ms < quick_ms ? in_a_row + 1 : 0;
+        n++;
+    }
+    while (n > 0) {
+        raw_close(all[--n]->raw);
+    }
+}
+
 SCENE(integration_subscribe, what_a_line_can_not_hold)
 {
     struct cluster *cluster = cluster_start_one(NULL);

@@ -78,6 +78,8 @@ bool raw_closes(struct raw *raw, int64_t bound_ms);
  * bound.
  */
 char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms);
+/** Read so many bytes, and forget them. @return whether they came within the bound. */
+bool raw_drop(struct raw *raw, size_t n, int64_t bound_ms);
 /** Whether the other side has closed. */
 bool raw_ended(const struct raw *raw);
 void raw_close(struct raw *raw);

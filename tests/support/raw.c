@@ -255,6 +255,21 @@ char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms)
     return taken;
 }
 
+bool raw_drop(struct raw *raw, size_t n, int64_t bound_ms)
+{
+    const int64_t end = now_ms() + bound_ms;
+    const size_t full = sizeof(raw->bytes) - 1;
+
+    raw->n = full - n;
+    while (raw->n < full && !raw->ended && now_ms() < end) {
+        raw_read(raw, end - now_ms());
+    }
+    n = full - raw->n;
+    raw->n = 0;
+    raw->bytes[0] = '\0';
+    return n == 0;
+}
+
 bool raw_ended(const struct raw *raw)
 {
     return raw->ended;

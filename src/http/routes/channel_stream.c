@@ -15,8 +15,13 @@
 
 /* Unread bytes beside one message that may be longer; with those messages themselves. */
 #define STALLED_BYTES_MAX ((size_t)1024 * 1024)
-#define STALLED_MS 1000
-#define STALLED_WORDS "its reader has over 1 MiB unread and takes nothing for 1 s"
+/*
+ * What a reader takes is seen in steps only: his kernel opens its window again when a good part of
+ * it is free. On loopback that is some 100 KB, which take who reads 40 KB/s three seconds; neither
+ * what may be written nor what is not acknowledged (SIOCOUTQ) moves meanwhile.
+ */
+#define STALLED_MS 5000
+#define STALLED_WORDS "its reader has over 1 MiB unread and takes nothing for 5 s"
 #define QUEUE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define QUEUE_WORDS "its reader has over 16 MiB unread"
 #define MEMORY_WORDS "there is no memory for what was published (option max-memory)"

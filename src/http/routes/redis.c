@@ -303,7 +303,7 @@ static enum MHD_Result refuse_nameless(struct command_request *command)
     } else if (snapshot->detail && *snapshot->detail) {
         detail = snapshot->detail;
     }
-    return command_request_refuse(command, PROBLEM_NOT_SENT, "NOMASTER", detail, NULL);
+    return command_request_refuse_unsent(command, PROBLEM_NOT_SENT, "NOMASTER", detail);
 }
 
 /*
@@ -439,15 +439,12 @@ static enum MHD_Result refuse_body(struct command_request *command)
 /* What was read of it is let go. */
 static enum MHD_Result refuse_memory(struct command_request *command)
 {
-    json_t *more = json_object();
-
-    json_object_set_new(more, "outcome", json_string("not_sent"));
     batch_free(command->request->batch);
     command->request->batch = NULL;
     metric_add(&command->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
-    return command_request_refuse(
+    return command_request_refuse_unsent(
         command, PROBLEM_NOT_SENT, "NOTSENT",
-        "there is no memory left for it; nothing was sent (option max-memory)", more);
+        "there is no memory left for it; nothing was sent (option max-memory)");
 }
 
 static enum MHD_Result refuse_format(struct command_request *command)
@@ -519,9 +516,9 @@ static enum MHD_Result go(struct command_request *command, const char *url)
         (command->kind != COMMAND_REQUEST_STREAM ||
          !connection_begins_to_wait(command->listener, command->connection))) {
         command->closing = true;
-        return command_request_refuse(command, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
-                                      connection_refuse(command->listener, command->connection),
-                                      NULL);
+        return command_request_refuse_unsent(
+            command, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
+            connection_refuse(command->listener, command->connection));
     }
     if (command->state != COMMAND_REQUEST_WELCOME) {
         return refuse(command);

@@ -79,10 +79,9 @@ const char *command_query_token(const struct command_request *command, char out[
         return NULL;
     }
     size = in_query(command, raw, size);
-    if (percent_decode_bytes(raw, size, out, QUERY_TOKEN_ROOM - 1, &size) != 0) {
-        size = 0;
+    if (percent_decode(raw, size, out, QUERY_TOKEN_ROOM) != 0) {
+        out[0] = '\0';
     }
-    out[size] = '\0';
     for (char *c = out; *c; c++) {
         /* a query's `+` was made a blank on the way, and no token has blanks */
         *c = (char)(*c == ' ' ? '+' : *c);

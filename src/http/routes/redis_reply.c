@@ -131,6 +131,16 @@ enum MHD_Result command_request_refuse(struct command_request *command, enum pro
     return answer_error(command, kind, error, detail, more);
 }
 
+enum MHD_Result command_request_refuse_unsent(struct command_request *command,
+                                              enum problem_kind kind, const char *word,
+                                              const char *detail)
+{
+    json_t *more = json_object();
+
+    json_object_set_new(more, "outcome", json_string("not_sent"));
+    return command_request_refuse(command, kind, word, detail, more);
+}
+
 /* ---- what came of a command ---- */
 
 /* Redis' own may be longer than others. */

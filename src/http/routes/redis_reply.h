@@ -13,5 +13,9 @@ enum MHD_Result command_request_answer(struct command_request *command);
  */
 enum MHD_Result command_request_refuse(struct command_request *command, enum problem_kind kind,
                                        const char *word, const char *detail, json_t *more);
+/** The same with 503, where nothing was sent and nothing will be. */
+enum MHD_Result command_request_refuse_unsent(struct command_request *command,
+                                              enum problem_kind kind, const char *word,
+                                              const char *detail);
 
 #endif

@@ -229,8 +229,8 @@ enum MHD_Result subscribe_begin(struct command_request *command, const char *url
     command->stream = channel_stream_new(command->listener, command->connection);
     if (!command->stream) {
         metric_add(&worker->counts->rejected[METRIC_REJECTION_WAITERS], 1);
-        return command_request_refuse(command, PROBLEM_TOO_MANY_WAITERS, "TOOMANY",
-                                      TOO_MANY_WAITERS_WORDS, NULL);
+        return command_request_refuse_unsent(command, PROBLEM_TOO_MANY_WAITERS, "NOTSENT",
+                                             TOO_MANY_WAITERS_WORDS);
     }
     command->stream->tokens = worker->commands->tokens_changed;
     command->request->stream = true;

@@ -228,7 +228,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
 {
     struct door *door = conn->door;
     struct connections *connections = door->all;
-    char empty[2];
+    char empty[PEEK_EMPTY_MOST];
 
     if (peek->empty > 0) {
         (void)recv(conn->fd, empty, peek->empty, MSG_DONTWAIT);

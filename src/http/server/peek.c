@@ -156,9 +156,8 @@ static void read_head(struct span bytes, struct peek *out)
         at = newline + 1;
         if (is(line, "\r")) {
             out->head_size = (size_t)(at - bytes.at) + out->empty;
-            /* an empty line more than one before it is not looked behind */
             out->kind = PEEK_REQUEST;
-            if (head.lines > 0 && !head.fault) {
+            if (!head.fault && (head.lines > 0 || head_add(&head, line.at, line.n))) {
                 (void)head_end(&head);
             }
             break;
@@ -204,10 +203,12 @@ struct peek peek_at(const char *bytes, size_t n)
     if (begins_tls(all) == 0) {
         return peek; /* the rest of it will tell; its bytes may look like the end of a line */
     }
-    if (begins(all, "\r\n", 2) == 1 && begins(all, proxy_v2, sizeof(proxy_v2) - 1) < 0) {
-        peek.empty = 2;
-    } else if (begins(all, "\r\n", 2) >= 0) {
+    if (begins(all, proxy_v2, sizeof(proxy_v2) - 1) == 0) {
         return peek; /* the rest of it will tell */
+    }
+    while (peek.empty < PEEK_EMPTY_MOST && n - peek.empty >= 2 &&
+           memcmp(bytes + peek.empty, "\r\n", 2) == 0) {
+        peek.empty += 2;
     }
     if (n > peek.empty) {
         read_head((struct span){bytes + peek.empty, n - peek.empty}, &peek);

@@ -8,6 +8,7 @@
 #include "head.h"
 
 #define PEEK_SIZE HEAD_MOST_BYTES
+#define PEEK_EMPTY_MOST 4 /* bytes of empty lines that may come before a request */
 
 enum peek_kind {
     PEEK_MORE,    /* not a whole head yet */
@@ -22,7 +23,7 @@ enum peek_kind {
 
 struct peek {
     enum peek_kind kind;
-    size_t empty;     /* bytes of an empty line before the request, to be dropped */
+    size_t empty;     /* bytes of empty lines before the request, to be dropped */
     size_t head_size; /* of a whole head, its end included; 0: it has none */
     size_t cost;      /* what it takes of the connection's memory */
     enum problem_kind why;

@@ -45,7 +45,7 @@ static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char 
     } else if (NAMED("Content-Length")) {
         keep(&headers->content_length, value);
     } else if (NAMED("Origin")) {
-        keep(&headers->origin, value);
+        keep_only(headers, &headers->origin, "Origin", value);
     } else if (NAMED("If-None-Match")) {
         headers->if_none_match = value;
         headers->special = true;
@@ -58,7 +58,7 @@ static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char 
     } else if (NAMED("Upstash-Sync-Token")) {
         keep(&headers->sync_token, value);
     } else if (NAMED("Sec-Fetch-Site")) {
-        keep(&headers->fetch_site, value);
+        keep_only(headers, &headers->fetch_site, "Sec-Fetch-Site", value);
     } else if (NAMED("Expect")) {
         headers->expects = true;
     }

@@ -9,7 +9,10 @@
 
 #define BATCH 1000 /* of one daemon in one turn */
 
-/* The only place where a state changes: the queue holds those that were called. */
+/*
+ * The only place where a state changes: the queue holds those that were called. Whoever is the
+ * first in it arms the timer, as suspend_turn() may be over for this turn.
+ */
 static void move(struct suspended *suspended, enum suspended_state state)
 {
     struct listener *listener = suspended->listener;
@@ -21,7 +24,9 @@ static void move(struct suspended *suspended, enum suspended_state state)
     suspended->state = state;
     if (state == SUSPENDED_CALLED) {
         list_append(&listener->called, &suspended->link);
-        listener->worker->n_called++;
+        if (listener->worker->n_called++ == 0) {
+            loop_timer_start(listener->worker->called_timer, 0);
+        }
     }
 }
 
@@ -104,6 +109,8 @@ void suspend_turn(struct worker *worker)
     }
     if (worker->telling || worker->n_called > 0) {
         loop_timer_start(worker->called_timer, 0);
+    } else {
+        loop_timer_stop(worker->called_timer);
     }
 }
 

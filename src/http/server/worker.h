@@ -58,7 +58,7 @@ struct worker {
     size_t n_called;                 /* to be resumed, of all listeners */
     size_t telling_next;             /* the listener whose turn it is to have some resumed */
     bool telling;                    /* in this turn some were */
-    struct loop_timer *called_timer; /* brings the next turn while there are some */
+    struct loop_timer *called_timer; /* brings the next turn while some are called */
 };
 
 /** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */

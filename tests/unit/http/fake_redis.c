@@ -81,7 +81,7 @@ static void add_table(struct buffer *out)
         {"fail", "write", "write"},       {"hang", "write", "write"},
         {"drop", "write", "write"},       {"config", "admin", "admin"},
         {"multi", "fast", "transaction"}, {"blpop", "blocking", "list"},
-        {"scan", "readonly", "keyspace"}};
+        {"scan", "readonly", "keyspace"}, {"subscribe", "pubsub", "pubsub"}};
 
     add_count(out, sizeof(rows) / sizeof(rows[0]));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -134,6 +134,11 @@ static void run(struct buffer *out, const redisReply *command)
         add_big(out, strtoul(first->str, NULL, 10));
     } else if (strcasecmp(name, "fail") == 0) {
         buffer_add_text(out, "-ERR it failed\r\n");
+    } else if (strcasecmp(name, "subscribe") == 0 && first) {
+        add_count(out, 3);
+        add_bulk(out, "subscribe", strlen("subscribe"));
+        add_bulk(out, first->str, first->len);
+        buffer_add_text(out, ":1\r\n");
     } else if (strcasecmp(name, "info") == 0) {
         add_bulk(out, "run_id:a\r\n", strlen("run_id:a\r\n"));
     } else if (strcasecmp(name, "scan") == 0 && first) {

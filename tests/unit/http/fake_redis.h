@@ -10,6 +10,7 @@
  *   FAIL …        -ERR it failed
  *   HANG …        nothing, until fake_redis_release(); then OK
  *   DROP …        it closes the connection
+ *   SUBSCRIBE c   as Redis does, of one channel
  *   CONFIG …      OK; category @admin
  *   MULTI, EXEC   as Redis does; EXECABORT where a member is FAIL
  */

@@ -203,6 +203,23 @@ Test(http_connections, an_empty_line_before_a_request_is_ignored)
     close(fd);
 }
 
+Test(http_connections, three_empty_lines_are_told_so)
+{
+    int fd = dial(&harness, LISTEN_ALL);
+    struct reply reply;
+
+    send_text(fd, "\r\n\r\n");
+    cr_expect_eq(status_on(fd, "/master"), 200);
+    close(fd);
+    fd = dial(&harness, LISTEN_ALL);
+    send_text(fd, "\r\n\r\n\r\nGET /master HTTP/1.1\r\nHost: x\r\n\r\n");
+    reply = read_reply(fd, true);
+    cr_expect_eq(reply.status, 400);
+    cr_expect(reads_end(fd));
+    reply_release(&reply);
+    close(fd);
+}
+
 Test(http_connections, a_head_in_pieces)
 {
     static const char head[] = "GET /master HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -57,8 +57,8 @@ Test(http_peek, what_is_said_at_once)
         cr_expect_eq(look(odd[i]).why, PROBLEM_BAD_REQUEST, "%zu", i);
     }
     cr_expect_eq(look("GET / HTTP/2.0\r\n").why, PROBLEM_HTTP_VERSION);
-    cr_expect_eq(look("\r\n\r\nGET / HTTP/1.1\r\n").kind, PEEK_REQUEST,
-                 "libmicrohttpd takes an empty line, too");
+    cr_expect_eq(look("\r\n\r\n\r\nGET / HTTP/1.1\r\n").kind, PEEK_FAULTY,
+                 "libmicrohttpd would hang up without a word");
     memset(large, 'x', sizeof(large));
     cr_expect_eq(peek_at(large, sizeof(large) - 1).kind, PEEK_MORE);
     cr_expect_eq(peek_at(large, sizeof(large)).kind, PEEK_FAULTY);
@@ -117,7 +117,7 @@ Test(http_peek, who_likes_text)
     }
 }
 
-Test(http_peek, an_empty_line_is_dropped)
+Test(http_peek, empty_lines_are_dropped)
 {
     struct peek peek = look("\r\nGET /events HTTP/1.1\r\nHost: x\r\n\r\n");
 
@@ -125,6 +125,11 @@ Test(http_peek, an_empty_line_is_dropped)
     cr_expect_eq(peek.empty, 2);
     cr_expect(peek.waits);
     cr_expect_eq(look("\r\n").kind, PEEK_MORE);
+    peek = look("\r\n\r\nGET / HTTP/1.1\r\n");
+    cr_expect_eq(peek.kind, PEEK_MORE);
+    cr_expect_eq(peek.empty, 4);
+    cr_expect_eq(look("\r\n\r\nGET / HTTP/1.1\r\n\r\n").kind, PEEK_FAULTY, "it has no Host");
+    cr_expect_eq(look("\r\n\r\n\r").kind, PEEK_MORE);
     cr_expect_eq(look("GET / HTTP/1.0\r\n\r\n").empty, 0);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
@@ -44,6 +45,33 @@ Test(http_commands_odd, tokens)
         "is read-only\",\"outcome\":\"not_sent\"}]\n");
 }
 
+/* Bytes behind a NUL are as much of a token as those before it. */
+Test(http_commands_odd, a_token_has_no_nul)
+{
+    harness.config.redis_api = REDIS_API_TOKEN;
+    harness.config.tokens = tokens = make_secret("new");
+    begin_commands();
+    expect_error(request("GET", "/redis/get/k?_token=new%00", NULL, NULL), 401, "no-token",
+                 "NOAUTH ");
+    expect_error(request("GET", "/redis/get/k?_token=new%00more", NULL, NULL), 401, "no-token",
+                 "NOAUTH ");
+    expect_json(request("GET", "/redis/get/k?_token=new", NULL, NULL), 200,
+                "{\"result\":\"value of k\"}\n");
+}
+
+Test(http_commands, what_names_a_page_is_there_once)
+{
+    expect_error(request("GET", "/redis/get/k",
+                         "Origin: http://localhost\r\norigin: http://example.com\r\n", NULL),
+                 400, "bad-command", "BADREQUEST there are two headers Origin");
+    expect_error(request("GET", "/redis/get/k",
+                         "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n", NULL),
+                 400, "bad-command", "BADREQUEST there are two headers Sec-Fetch-Site");
+    expect_json(request("GET", "/redis/get/k",
+                        "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n", NULL),
+                200, "{\"result\":\"value of k\"}\n");
+}
+
 Test(http_commands, loopback_keeps_pages_out)
 {
     expect_error(request("GET", "/redis/get/k", "Origin: http://example.com\r\n", NULL), 403,
@@ -52,6 +80,49 @@ Test(http_commands, loopback_keeps_pages_out)
                  "forbidden", "NOPERM ");
     expect_json(request("GET", "/redis/get/k", "Authorization: Bearer whatever\r\n", NULL), 200,
                 "{\"result\":\"value of k\"}\n");
+}
+
+/* ---- who listens ---- */
+
+/* @return the connection, when its head and what confirms it have come. */
+static int listen_to_c(void)
+{
+    int fd = dial(&harness, LISTEN_ALL);
+    char text[2048] = "";
+    size_t size = 0;
+
+    send_request(fd, "GET", "/redis/subscribe/c", NULL, NULL);
+    while (!strstr(text, "data: subscribe,c,1\n\n")) {
+        ssize_t n = recv(fd, text + size, sizeof(text) - 1 - size, 0);
+
+        cr_assert_gt(n, 0, "%s", text);
+        size += (size_t)n;
+        text[size] = '\0';
+    }
+    return fd;
+}
+
+/*
+ * A channel that is confirmed already is confirmed to the next one at the end of the same turn,
+ * behind the worker's hook. Nothing else happens so often that five in a row were quick by chance.
+ */
+Test(http_commands_odd, who_comes_second_listens_at_once)
+{
+    int fds[25], in_a_row = 0;
+    size_t n = 0;
+
+    begin_commands();
+    fds[n++] = listen_to_c();
+    while (in_a_row < 5) {
+        int64_t began_ms = clock_boot_ms();
+
+        cr_assert_lt(n, sizeof(fds) / sizeof(*fds), "heads come late");
+        fds[n++] = listen_to_c();
+        in_a_row = clock_boot_ms() - began_ms < 100 ? in_a_row + 1 : 0;
+    }
+    while (n > 0) {
+        close(fds[--n]);
+    }
 }
 
 /* ---- which master ---- */
