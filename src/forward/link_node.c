@@ -51,16 +51,16 @@ static const struct snapshot_replica *choose_replica(struct door *door, int64_t 
  */
 static bool may_stand_in(const struct door *door, int64_t now_ms)
 {
+    const struct forward_config *config = door->all->config;
     const struct snapshot_master *master = door->master;
 
-    if (!door->all->config->replica_fallback) {
-        return false;
+    if (!config->replica_fallback || config->replica_max_lag_bytes < 0 ||
+        master->state != MASTER_OK) {
+        return config->replica_fallback;
     }
     for (size_t i = 0; i < master->n_replicas; i++) {
-        const struct snapshot_replica *replica = &master->replicas[i];
-
-        if (master->state == MASTER_OK && door->all->config->replica_max_lag_bytes >= 0 &&
-            replica->lag_bytes >= 0 && now_ms - replica->lag_at_ms > LAG_FRESH_MS) {
+        if (master->replicas[i].lag_bytes >= 0 &&
+            now_ms - master->replicas[i].lag_at_ms > LAG_FRESH_MS) {
             return false;
         }
     }
@@ -262,10 +262,12 @@ void link_route(struct link *link, int64_t now_ms)
         return;
     }
     if (door->listen->to == FORWARD_TO_REPLICA) {
+        bool stands_in = may_stand_in(door, now_ms);
+
         if (!snapshot_is_stalled(door->all->snapshot, now_ms)) {
             replica = choose_replica(door, now_ms);
         }
-        if (!replica && !may_stand_in(door, now_ms)) {
+        if (!replica && !stands_in) {
             return;
         }
     }
