@@ -63,8 +63,7 @@ void held_replies_due(void *data)
     struct master_pool *master_pool = data;
     bool fenced = master_pool->fence != FENCE_DOWN;
 
-    if (snapshot_master_is_memory(master_pool->shown) || pool_is_behind(master_pool->pool) ||
-        pool_is_late(master_pool->pool)) {
+    if (master_pool_is_in_doubt(master_pool)) {
         pool_keep_up(master_pool->pool);
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;

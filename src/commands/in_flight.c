@@ -100,9 +100,7 @@ static void take(struct request_run *run, size_t i, struct result *result)
     run->request->commands[i].json = result->json;
     result->json = (struct buffer){0};
     if (!run->commands[i].read_only &&
-        (run->master_pool->fence == FENCE_UP ||
-         snapshot_master_is_memory(run->master_pool->shown) ||
-         pool_is_behind(run->master_pool->pool) || pool_is_late(run->master_pool->pool))) {
+        (run->master_pool->fence == FENCE_UP || master_pool_is_in_doubt(run->master_pool))) {
         held_reply_keep(run, i);
     } else {
         command_run_ends(run, i, OUTCOME_DONE);

@@ -110,6 +110,13 @@ static inline bool pool_is_late(const struct pool *pool)
     return snapshot_is_late(pool->snapshot, clock_boot_ms());
 }
 
+/** Whether an answer to a write may be void, for all that was heard and read here so far. */
+static inline bool master_pool_is_in_doubt(const struct master_pool *master_pool)
+{
+    return snapshot_master_is_memory(master_pool->shown) || pool_is_behind(master_pool->pool) ||
+           pool_is_late(master_pool->pool);
+}
+
 /** Answers are to come, or wait: have the watcher hear what came before them. */
 static inline void pool_keep_up(const struct pool *pool)
 {
