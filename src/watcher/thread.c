@@ -41,7 +41,6 @@ static int64_t watcher_valid_ms(const struct watcher *watcher)
 
 static void watcher_beat(struct watcher *watcher, int64_t now_ms)
 {
-    watcher->seen_ms = now_ms;
     atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
     atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + watcher_valid_ms(watcher),
                           memory_order_release);
@@ -85,6 +84,8 @@ static void end_of_turn(void *data)
     struct watcher *watcher = data;
 
     turn_begin(watcher); /* a freeze in the middle of a turn */
+    const int64_t began_ms = watcher->seen_ms;
+
     watcher_step_masters(watcher);
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         deployment_turn(&watcher->deployments[i]);
@@ -92,9 +93,11 @@ static void end_of_turn(void *data)
     watcher_step_masters(watcher);
     publish_turn(watcher);
     watcher->looked_ms = clock_boot_ms();
-    watcher_beat(watcher, watcher->looked_ms);
+    /* as it was when this began: a freeze since then is a gap, which the next turn finds */
+    watcher_beat(watcher, began_ms);
     /* fires only where nothing else turns the loop, or somebody waits for it to be looked again */
-    loop_timer_start(watcher->tick, watcher->n_outbox > 0 ? 0 : TICK_MS);
+    const bool at_once = watcher->n_outbox > 0 || watcher->looked_ms - began_ms > TICK_MS;
+    loop_timer_start(watcher->tick, at_once ? 0 : TICK_MS);
 }
 
 static bool refresh_secret(struct secret *secret, struct secret_complaint *complaint, bool force,

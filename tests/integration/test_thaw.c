@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../support/daemon.h"
+#include "../support/faults.h"
 #include "../support/scene.h"
 #include "../support/stream.h"
 
@@ -94,4 +95,30 @@ SCENE(integration_thaw, a_pause_is_no_news_of_the_master)
     cr_expect(well <= jumps + other, "%zu and %zu events of %zu jumps\n%s", well, other, jumps,
               daemon_log(daemon));
     cr_expect_eq(count_in(daemon_log(daemon), "master changed"), 0, "%s", daemon_log(daemon));
+}
+
+/* A pause where a turn ends, behind all that asks for the time, is one as well. */
+SCENE(integration_thaw, a_pause_at_the_end_of_a_turn_is_noticed)
+{
+    static const char request[] = "GET /master?fresh=1 HTTP/1.1\r\nHost: test\r\n\r\n";
+
+    if (strstr(daemon_binary(), "tsan")) {
+        scene_skip("faults stand in front of the thread sanitizer");
+    }
+    struct faults *faults = faults_new();
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+    const char *const env[] = {faults_variable(), NULL};
+    const struct daemon *daemon = daemon_launch(
+        &(struct daemon_spec){.cluster = cluster, .env = env, .binary = faults_binary()});
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    const size_t jumps = count_in(daemon_log(daemon), "the clock jumped");
+    struct raw *raw = raw_open(daemon->port);
+    atomic_store(&faults->every[FAULT_PAUSE], 1);
+    cr_assert(raw && raw_send(raw, request, strlen(request))); /* something to tell of */
+    EXPECT_LOGGED(daemon, atomic_load(&faults->met[FAULT_PAUSE]) > 0);
+    faults_end(faults);
+    EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "the clock jumped") > jumps);
+    ask_until_200(daemon);
+    raw_close(raw);
 }

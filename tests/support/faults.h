@@ -22,9 +22,12 @@ enum fault {
      */
     FAULT_SHORT_WRITE,
     FAULT_AGAIN_WRITE,
+    FAULT_PAUSE,  /* the watcher stands still for PAUSE_MS where it wakes another thread */
     FAULT_MEMORY, /* malloc and kin of the daemon, libmicrohttpd and hiredis: NULL */
     FAULTS_COUNT
 };
+
+enum { PAUSE_MS = 1500 };
 
 #define FAULTS_VARIABLE "FAULTS_TABLE" /* names its file */
 

@@ -84,6 +84,20 @@ bool stream_read(struct stream *stream, int64_t bound_ms)
     return stream->n > before;
 }
 
+/* All that came, as a failure shows it. */
+static const char *said(const struct stream *stream)
+{
+    const char *all = "";
+
+    for (size_t i = 0; i < stream->n; i++) {
+        char *data = json_dumps(stream->events[i].data, JSON_COMPACT);
+
+        all = text("%s\n%s %s %s", all, stream->events[i].id, stream->events[i].event, data);
+        free(data);
+    }
+    return all;
+}
+
 const struct stream_event *stream_wait(struct stream *stream, size_t *from, const char *kind,
                                        const char *part, int64_t bound_ms)
 {
@@ -93,8 +107,9 @@ const struct stream_event *stream_wait(struct stream *stream, size_t *from, cons
         while (i >= stream->n && !stream->ended && now_ms() < end) {
             (void)stream_read(stream, end - now_ms());
         }
-        cr_assert(i < stream->n, "no event %s with %s among %zu within %lld ms (%s)", kind, part,
-                  stream->n, (long long)bound_ms, stream->ended ? "ended" : "open");
+        cr_assert(i < stream->n,
+                  "no event %s with %s within %lld ms (%s) behind the first %zu of%s", kind, part,
+                  (long long)bound_ms, stream->ended ? "ended" : "open", *from, said(stream));
         char *data = json_dumps(stream->events[i].data, JSON_COMPACT);
         const bool fits = strcmp(stream->events[i].event, kind) == 0 && strstr(data, part);
         free(data);

@@ -13,8 +13,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../faults.h"
@@ -147,9 +149,19 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
                : -1;
 }
 
+static bool is_watcher(void)
+{
+    char name[16] = "";
+
+    return prctl(PR_GET_NAME, name) == 0 && strcmp(name, "watcher") == 0;
+}
+
 /* OpenSSL's words for the same. */
 ssize_t write(int fd, const void *bytes, size_t size)
 {
+    if (!is_dialled(fd) && is_watcher() && is_due(FAULT_PAUSE)) {
+        (void)nanosleep(&(struct timespec){PAUSE_MS / 1000, PAUSE_MS % 1000 * 1000000L}, NULL);
+    }
     return may_pass(fd, &size, true) ? (ssize_t)syscall(SYS_write, fd, bytes, size) : -1;
 }
 
