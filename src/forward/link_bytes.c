@@ -22,7 +22,7 @@ bool door_is_fenced(const struct door *door, int64_t now_ms)
 {
     return !door->master || door->master->fence != FENCE_DOWN ||
            snapshot_master_is_memory(door->master) || snapshot_is_behind(door->all->snapshot) ||
-           snapshot_is_stalled_for_writes(door->all->snapshot, now_ms);
+           snapshot_is_stalled(door->all->snapshot, now_ms);
 }
 
 /* Its client is not read, and its answers are kept for a moment. */

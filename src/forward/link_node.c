@@ -89,7 +89,7 @@ enum metric_forward_end link_say_why(const struct link *link, char *out, size_t 
     int64_t ms = door->all->config->wait_ms;
     const struct snapshot_master *master = door->master;
 
-    if (snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms())) {
+    if (snapshot_is_stalled(door->all->snapshot, clock_boot_ms())) {
         (void)snprintf(out, size,
                        "NOMASTER the watcher gives no sign of life, so no master is known");
     } else if (door->lacks) {

@@ -323,14 +323,6 @@ bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms)
             now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire));
 }
 
-bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms)
-{
-    return snapshot_is_stalled(snapshot, now_ms) ||
-           (snapshot && snapshot->pulse &&
-            now_ms - atomic_load_explicit(&snapshot->pulse->at_boot_ms, memory_order_acquire) >
-                WATCHER_SILENT_MS);
-}
-
 static bool is_older(const struct snapshot *snapshot, int64_t now_ms, int64_t age_ms,
                      int64_t *heard_ms)
 {

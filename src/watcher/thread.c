@@ -32,17 +32,10 @@ enum {
     FILES_MS = 2000,
 };
 
-static int64_t watcher_valid_ms(const struct watcher *watcher)
-{
-    const struct watch_config *config = watcher->config;
-
-    return config->verify_interval_ms + 2 * config->verify_timeout_ms + 1000;
-}
-
 static void watcher_beat(struct watcher *watcher, int64_t now_ms)
 {
     atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
-    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + watcher_valid_ms(watcher),
+    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + WATCHER_SILENT_MS,
                           memory_order_release);
 }
 

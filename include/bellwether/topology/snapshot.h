@@ -159,17 +159,12 @@ struct snapshot {
 #define WATCHER_LATE_MS 50
 
 /**
- * The watcher gave no sign of life for so long, or the clock jumped, that what is in here holds no
- * longer. NULL: there is nothing to hold.
+ * The watcher gave no sign of life for WATCHER_SILENT_MS, or the clock jumped, so that what is in
+ * here holds no longer: a watcher that stood still together with this thread will hear of a
+ * failover only now, and a write that the old master still acknowledges would be lost. NULL: there
+ * is nothing to hold. Thread: any.
  */
 bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms);
-/**
- * The same for those that would write: a watcher that stood still together with this thread will
- * hear of a failover only now, and meanwhile the connections to the old master are open, and it
- * takes writes; one that was acknowledged would be lost. Whoever asks for an address finds out by
- * himself when it is old.
- */
-bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms);
 /** The watcher has heard of a failover, or a jump of the clock, not in here yet. NULL: no. */
 bool snapshot_is_behind(const struct snapshot *snapshot);
 /**

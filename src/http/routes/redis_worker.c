@@ -65,7 +65,7 @@ static bool is_stalled(void *data)
 {
     const struct commands *commands = data;
 
-    return snapshot_is_stalled_for_writes(commands->worker->cache->snapshot, clock_boot_ms());
+    return snapshot_is_stalled(commands->worker->cache->snapshot, clock_boot_ms());
 }
 
 static void tell_watcher(void *data, enum suspicion what, const char *master,
