@@ -644,6 +644,7 @@ static void watcher_post_snapshot(struct watcher *watcher)
     }
     for (struct master *master; (master = turn_take(watcher, TURN_SHOW));) {
         changed = master_show(master) || changed;
+        (void)turn_goes_on(watcher);
     }
     int64_t now_ms = clock_boot_ms();
     bool pause = now_ms < watcher->posted_ms + LAG_PAUSE_MS && !watcher->lag_awaited;

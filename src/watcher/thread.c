@@ -27,17 +27,10 @@
 #include "watched_master.h"
 
 enum {
-    TICK_MS = 500, /* nothing is silent for GAP_MS (turn.c) that ticks */
+    TICK_MS = 500, /* nothing is silent for WATCHER_SILENT_MS that ticks */
     SLOW_MS = 10000,
     FILES_MS = 2000,
 };
-
-static void watcher_beat(struct watcher *watcher, int64_t now_ms)
-{
-    atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
-    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + WATCHER_SILENT_MS,
-                          memory_order_release);
-}
 
 static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
 {
@@ -56,6 +49,7 @@ static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
         master_step(watcher->masters[i]);
+        (void)turn_goes_on(watcher);
     }
     watcher->reshaped = true;
 }
@@ -69,6 +63,7 @@ static void watcher_step_masters(struct watcher *watcher)
 {
     for (struct master *master; (master = turn_take(watcher, TURN_STEP));) {
         master_step(master);
+        (void)turn_goes_on(watcher);
     }
 }
 
@@ -77,8 +72,6 @@ static void end_of_turn(void *data)
     struct watcher *watcher = data;
 
     turn_begin(watcher); /* a freeze in the middle of a turn */
-    const int64_t began_ms = watcher->seen_ms;
-
     watcher_step_masters(watcher);
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         deployment_turn(&watcher->deployments[i]);
@@ -86,10 +79,8 @@ static void end_of_turn(void *data)
     watcher_step_masters(watcher);
     publish_turn(watcher);
     watcher->looked_ms = clock_boot_ms();
-    /* as it was when this began: a freeze since then is a gap, which the next turn finds */
-    watcher_beat(watcher, began_ms);
     /* fires only where nothing else turns the loop, or somebody waits for it to be looked again */
-    const bool at_once = watcher->n_outbox > 0 || watcher->looked_ms - began_ms > TICK_MS;
+    const bool at_once = !turn_goes_on(watcher) || watcher->n_outbox > 0;
     loop_timer_start(watcher->tick, at_once ? 0 : TICK_MS);
 }
 
@@ -286,7 +277,8 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     }
     selves_init(watcher);
     /* Valid before it runs, so that a first answer says `starting`, not `watcher_stalled`. */
-    watcher_beat(watcher, clock_boot_ms());
+    watcher->seen_ms = clock_boot_ms();
+    (void)turn_goes_on(watcher);
     return watcher;
 }
 

@@ -7,18 +7,37 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 
-enum { GAP_MS = 1000 };
+static void beat(struct watcher *watcher, int64_t now_ms)
+{
+    watcher->seen_ms = now_ms;
+    atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
+    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + WATCHER_SILENT_MS,
+                          memory_order_release);
+}
 
 bool turn_begin(struct watcher *watcher)
 {
-    int64_t now_ms = clock_boot_ms();
-    int64_t gap_ms = now_ms - watcher->seen_ms;
+    const int64_t now_ms = clock_boot_ms(), gap_ms = now_ms - watcher->seen_ms;
 
-    watcher->seen_ms = now_ms;
-    if (gap_ms > GAP_MS) {
-        watcher->hear_gap(watcher, gap_ms);
+    if (gap_ms <= WATCHER_SILENT_MS) {
+        beat(watcher, now_ms);
+        return false;
     }
-    return gap_ms > GAP_MS;
+    watcher->seen_ms = now_ms;
+    watcher->hear_gap(watcher, gap_ms);
+    (void)turn_goes_on(watcher);
+    return true;
+}
+
+bool turn_goes_on(struct watcher *watcher)
+{
+    const int64_t now_ms = clock_boot_ms();
+    const bool gap = now_ms - watcher->seen_ms > WATCHER_SILENT_MS;
+
+    if (!gap) {
+        beat(watcher, now_ms);
+    }
+    return !gap;
 }
 
 static void leave(struct master *master, enum turn_mark mark)

@@ -10,6 +10,11 @@
  * be from before it, and is dropped.
  */
 bool turn_begin(struct watcher *watcher);
+/*
+ * A sign of life in the middle of much work, which so is not taken for a gap. @return false: there
+ * was a gap since the last one; the next turn notices it.
+ */
+bool turn_goes_on(struct watcher *watcher);
 /* Step the master's judge at the end of this turn: it was told something. */
 void turn_step_later(struct master *master);
 /* Make the master's part of the snapshot anew at the end of this turn. */

@@ -144,17 +144,21 @@ SCENE(integration_forward_limits, five_thousand)
 /* What the timer of this established TCP socket is for, in the kernel's words; -1: no such one. */
 static int timer_of(unsigned local_port, unsigned remote_port)
 {
-    const char *table = file_read("/proc/net/tcp");
     unsigned local, remote, state, timer;
+    FILE *table = fopen("/proc/net/tcp", "re");
+    int found = -1;
+    char line[512]; /* there may be tens of thousands, of connections that others closed */
 
-    for (const char *line = strchr(table, '\n'); line; line = strchr(line + 1, '\n')) {
+    cr_assert(table);
+    while (found < 0 && fgets(line, sizeof(line), table)) {
         if (sscanf(line, " %*d: %*8X:%4X %*8X:%4X %2X %*X:%*X %2X:", &local, &remote, &state,
                    &timer) == 4 &&
             local == local_port && remote == remote_port && state == 1) {
-            return (int)timer;
+            found = (int)timer;
         }
     }
-    return -1;
+    (void)fclose(table);
+    return found;
 }
 
 /* While nothing is on its way keep-alive watches over both sockets of a client. */

@@ -9,6 +9,8 @@
 
 /** @return where it stands. */
 int64_t own_clock_stop(void);
+/** It stands `ms` later than it stood. */
+void own_clock_forward(int64_t ms);
 /** It goes on `ms` later than it stood. */
 void own_clock_go(int64_t ms);
 
