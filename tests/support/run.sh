@@ -146,7 +146,7 @@ clients)
     echo "  TEST    tests/clients with $folder/bellwether"
     export BELLWETHER=$PWD/$folder/bellwether
     [[ $folder != *san* ]] || export TEST_PATIENCE=${TEST_PATIENCE:-3}
-    bounded 1800 node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs || status=$?
+    bounded 3600 node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs || status=$?
     no_reports || status=1
     exit "$status"
     ;;
