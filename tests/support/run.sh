@@ -66,10 +66,10 @@ fi
 bounded() {
     local seconds=${TEST_SECONDS:-$1} began=$SECONDS status=0 group
     shift
+    # Before it is started, as a signal may come right behind that.
+    trap 'group=${!:-}; [ -z "$group" ] || { kill "$group"; wait "$group" || true; kill -KILL -- "-$group" 2>/dev/null; }; exit 1' INT TERM
     timeout --kill-after=10 "$seconds" "$@" </dev/null &
     group=$!
-    # shellcheck disable=SC2064
-    trap "kill $group; wait $group || true; kill -KILL -- -$group 2>/dev/null; exit 1" INT TERM
     wait "$group" || status=$?
     trap - INT TERM
     kill -KILL -- "-$group" 2>/dev/null || true
