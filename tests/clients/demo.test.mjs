@@ -65,8 +65,8 @@ for (const tls of [false, true]) {
     let after;
     const steps = [ // what each of the lines does
       [/\/master\?pretty=1'$/, json(({ name: master, verified }) => master === "mymaster" && verified)],
-      [/\/sentinels\?pretty=1'$/, json(({ sentinels }) => sentinels.length === 3)],
-      [/\/replicas\?pretty=1'$/, json(({ replicas }) => replicas.length === 2)],
+      [/\/sentinels\?pretty=1'$/, json(({ sentinels }) => sentinels?.length === 3)],
+      [/\/replicas\?pretty=1'$/, json(({ replicas }) => replicas?.length === 2)],
       [/^while .*\/master\?format=text'; done$/, loop(/^(127\.0\.0\.1:\d+\n){3}/m)],
       [/"SET","greeting"/, json(({ result }) => result === "OK")],
       [/\/redis\/get\/greeting$/, json(({ result }) => result === "hello")],

@@ -99,7 +99,7 @@ async function tryFailovers({ cluster, daemon, master, tryOut, tryAll }) {
   const crash = tryAll("crash", 30000);
   await master.stop("SIGKILL");
   await Promise.all([...waiting, crash]);
-  await until("the first failover has ended", 60000, async () => (await (await fetch(`${daemon.base}/failovers`)).json()).failovers[0]?.ended);
+  await until("the first failover has ended", 60000, async () => (await (await fetch(`${daemon.base}/failovers`)).json()).failovers?.[0]?.ended);
   await master.start();
   await until("a Sentinel takes the order", 60000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
   await tryAll("history", 30000);

@@ -169,7 +169,8 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
 
   await t.test("nothing was complained of", async () => {
     for (const view of views) {
-      assert.deepEqual(view.complaints, [], view.look);
+      // The browser says of each 503 that there was one, as of a watcher that stood still for a moment.
+      assert.deepEqual(view.complaints.filter((one) => !/ status of 503 .*\/failovers\?limit=20$/.test(one)), [], view.look);
       assert.deepEqual(view.elsewhere, [], view.look);
       assert.deepEqual(await view.page.evaluate(() => window.violations), [], view.look);
     }
