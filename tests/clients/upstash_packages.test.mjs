@@ -139,7 +139,7 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
     const unknown = await passThrough(t, "crash", false, async (master) => {
       const node = cluster.nodes.find(({ port }) => port === master);
       node.process.kill("SIGSTOP"); // so that it dies with commands before it
-      await until("commands are in flight", 5000, async () => (await inFlight()) >= 3);
+      await until("commands are in flight", 20000, async () => (await inFlight()) >= 3);
       await node.stop("SIGKILL");
     });
     assert.ok(unknown > 0, "what was in flight is told as unknown");
