@@ -10,7 +10,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 readonly bellwether=${1:-build/bellwether}
-readonly seconds_to_start=20
+readonly seconds_to_start=40
 folder=''
 pids=()
 used_ports=' '

@@ -85,7 +85,7 @@ function understand(config) {
   return { nodes, behind };
 }
 
-test("envoy.yaml", { skip: !Ajv && "ajv and yaml of tests/support are missing", timeout: patient(60000) }, async (t) => {
+test("envoy.yaml", { skip: !Ajv && "ajv and yaml of tests/support are missing", timeout: patient(180000) }, async (t) => {
   const source = readFileSync(file, "utf8");
   const config = parse(source);
 
@@ -122,7 +122,7 @@ test("envoy.yaml", { skip: !Ajv && "ajv and yaml of tests/support are missing", 
       assert.ok(all.every((status) => status === 200 || status === 503), `${name}: ${all}`);
       return behind[name][all.indexOf(200)]?.address;
     };
-    const leadsTo = (name, what) => until(`${name} leads to ${what}`, 20000, async () => (await chosen(name)) === what);
+    const leadsTo = (name, what) => until(`${name} leads to ${what}`, 40000, async () => (await chosen(name)) === what);
     const addresses = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`);
     await leadsTo("redis", addresses[0]);
     await leadsTo("redis_read", addresses[1]);

@@ -16,7 +16,7 @@ const skip = !findProgram("redis-server") && "redis-server is missing";
 const section = /^## Commands\n(.*?)^## /ms.exec(documents.find(({ name }) => name.endsWith("bellwether-http.7.md")).text)[1];
 const examples = blocks.filter(({ when }) => when === "commands");
 
-test("examples of commands", { skip, timeout: patient(60000) }, async (t) => {
+test("examples of commands", { skip, timeout: patient(180000) }, async (t) => {
   const folder = makeFolder(t);
   const daemon = await startDaemon(t, folder, await startCluster(t, folder, { size: 2 }), "--redis-api", "loopback");
   const here8380 = (text) => text.replaceAll("127.0.0.1:8380", `127.0.0.1:${daemon.port}`);
@@ -69,7 +69,7 @@ except urllib.error.HTTPError as error:
   });
 });
 
-test("fetch", { skip, timeout: patient(60000) }, async (t) => {
+test("fetch", { skip, timeout: patient(120000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder, { size: 1 });
   const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback");
@@ -108,13 +108,13 @@ const promised = Object.fromEntries([...section.matchAll(/^\| (\d{3}) \|([^|]*)\
   status, { words: [...words.matchAll(/`([A-Z]+)`/g)].map(([, word]) => word), outcome: /`(\w+)`/.exec(outcome)?.[1], own: words.includes("Redis' own") },
 ]));
 
-test("the table of errors", { skip, timeout: patient(60000) }, async (t) => {
+test("the table of errors", { skip, timeout: patient(120000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder, { size: 1 });
   writeFileSync(join(folder, "token"), "secret\n");
   const daemon = await startDaemon(
     t, folder, cluster, "--redis-api", "token", "--token-file", join(folder, "token"), "--max-body", "4KiB", "--max-reply", "8KiB",
-    "--command-timeout", `${patient(1000)}ms`,
+    "--command-timeout", `${patient(2500)}ms`, // longer than a machine stands still, shorter than a Sentinel waits
   );
   const told = new Set();
   const ask = async (status, body, { path = "/redis", token = "secret" } = {}) => {
@@ -153,9 +153,9 @@ test("the table of errors", { skip, timeout: patient(60000) }, async (t) => {
   cluster.nodes[0].process.kill("SIGSTOP");
   await ask(504, '["INCR","n"]');
   cluster.nodes[0].process.kill("SIGCONT");
-  await until("it answers again", 10000, async () => (await (await fetch(`${daemon.base}/redis/get/n`, { headers: { authorization: "Bearer secret" } })).json()).result === "1");
+  await until("it answers again", 20000, async () => (await (await fetch(`${daemon.base}/redis/get/n`, { headers: { authorization: "Bearer secret" } })).json()).result === "1");
   await cluster.nodes[0].stop("SIGKILL");
-  await until("the daemon has noticed", 10000, async () => (await fetch(`${daemon.base}/master`)).status === 503);
+  await until("the daemon has noticed", 20000, async () => (await fetch(`${daemon.base}/master`)).status === 503);
   await ask(503, '["INCR","n"]');
   assert.deepEqual([...told].sort(), Object.keys(promised).sort(), "every row was seen");
 });

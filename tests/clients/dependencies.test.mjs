@@ -22,15 +22,15 @@ const programs = {
   "apt-cache": `
     for word; do case $word in Dir::Etc::sourcelist=*) list=\${word#*=} ;; esac; done
     ! grep -q " $SUITE " "$list" || echo "Version: $VERSION"`,
-  // A library that takes a while to be built.
+  // A library that takes a while to be built: until it was said twice since it began that it is.
   "dpkg-source": `
     mkdir -p "$4"
     cd "$4"
     touch hiredis.h read.h sds.h alloc.h
-    printf '%s\\n' 'libhiredis.a:' '	@echo CC hiredis; /bin/sleep 1; touch libhiredis.a' 'hiredis.pc:' \\
+    printf '%s\\n' 'libhiredis.a:' '	@echo CC hiredis; n=$$(wc -l <"$$RESTS"); until [ $$(wc -l <"$$RESTS") -gt $$((n + 2)) ]; do /bin/sleep 0.1; done; touch libhiredis.a' 'hiredis.pc:' \\
       '	@printf "%s\\n" "Name: hiredis" "Description: none" "Version: 1.2.0" "Libs: -lhiredis" >hiredis.pc' >Makefile`,
   npm: 'printf "%b" "$NPM" >&2; exit 1',
-  sleep: "exec /bin/sleep 0.1",
+  sleep: 'echo >>"$RESTS"; exec /bin/sleep 0.1',
   sudo: 'exec "$@"',
   patch: "exit 1",
   xz: "exit 1",
@@ -45,6 +45,7 @@ function makeMachine(t) {
     writeFileSync(place(`programs/${name}`), `#!/bin/bash\n${script}\n`);
     chmodSync(place(`programs/${name}`), 0o755);
   }
+  writeFileSync(place("rests"), ""); // a line for each
   mkdirSync(place("libraries"));
   for (const [name, version] of Object.entries({ libmicrohttpd: "1.0.10", jansson: "2.14", libuv: "1.44", openssl: "3.0", inih: "55", gnutls: "3.7" })) {
     writeFileSync(place(`libraries/${name}.pc`), `Name: ${name}\nDescription: none\nVersion: ${version}\nLibs: -l${name}\n`);
@@ -53,7 +54,7 @@ function makeMachine(t) {
   return {
     folder: place("tree"),
     deps: (what, env) => run([place("tree/deploy/build/deps.sh"), what], { env: {
-      PATH: `${place("programs")}:${process.env.PATH}`, PKG_CONFIG_PATH: place("libraries"), ASKED: place("asked"), SUITE: "none", VERSION: "0", ...env } }),
+      PATH: `${place("programs")}:${process.env.PATH}`, PKG_CONFIG_PATH: place("libraries"), ASKED: place("asked"), RESTS: place("rests"), SUITE: "none", VERSION: "0", ...env } }),
     asked: () => existsSync(place("asked")) ? readFileSync(place("asked"), "utf8").replace(/\[.*?\] /g, "").trim().split("\n") : [],
   };
 }

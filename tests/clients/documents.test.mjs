@@ -51,12 +51,13 @@ test("each block is tried by some test", () => {
   assert.deepEqual([...found].sort(), known.sort());
 });
 
-test("examples on the command line", { skip: !findProgram("redis-server") && "redis-server is missing", timeout: patient(180000) }, async (t) => {
+// A deployment, and how examples are tried on it: {cluster, daemon, master, folder, ours, tryOut, tryAll}.
+async function deploy(t) {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder);
   const forward = await freePort();
   const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback", "--forward", `127.0.0.1:${forward}`);
-  const master = cluster.nodes[0];
+  const [master] = cluster.nodes;
   mkdirSync(join(folder, "bin"));
   symlinkSync(binary, join(folder, "bin/bellwether"));
   symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
@@ -81,44 +82,63 @@ test("examples on the command line", { skip: !findProgram("redis-server") && "re
       return wanted.test(last);
     }).catch(() => assert.match(last, wanted, command));
   };
-  const tryAll = async (when, boundMs = 10000) => {
+  const tryAll = async (when, boundMs) => {
     const examples = of("console", when).flatMap(({ text }) => shown(text));
     assert.ok(examples.length > 0, `there are some of ${when}`);
     for (const example of examples) {
       await tryOut(example, boundMs);
     }
   };
-  await t.test("of a calm deployment", () => tryAll(""));
+  return { cluster, daemon, master, folder, ours, tryOut, tryAll };
+}
+
+// Examples of a failover while it comes, and with that one and another behind it.
+async function tryFailovers({ cluster, daemon, master, tryOut, tryAll }) {
+  const waiting = of("console", "switch").flatMap(({ text }) => shown(text)).map((example) => tryOut(example, 60000));
+  assert.ok(waiting.length > 0);
+  const crash = tryAll("crash", 30000);
+  await master.stop("SIGKILL");
+  await Promise.all([...waiting, crash]);
+  await until("the first failover has ended", 60000, async () => (await (await fetch(`${daemon.base}/failovers`)).json()).failovers?.[0]?.ended);
+  await master.start();
+  await until("a Sentinel takes the order", 60000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
+  await tryAll("history", 30000);
+}
+
+test("examples on the command line", { skip: !findProgram("redis-server") && "redis-server is missing", timeout: patient(900000) }, async (t) => {
+  let deployment = await deploy(t);
+  await t.test("of a calm deployment", () => deployment.tryAll("", 30000));
 
   await t.test("EventSource", { skip: missing && `${missing} is missing` }, async () => {
+    const { folder, ours, master } = deployment;
     const [{ text }] = of("js", "events");
     const frame = 'import { EventSource } from "eventsource";\nfunction use({ address }) {\n  console.log(address);\n  process.exit(0);\n}\n';
     writeFileSync(join(folder, "events.mjs"), frame + ours(text));
     assert.equal((await run([process.execPath, "events.mjs"], { cwd: folder })).stdout, `127.0.0.1:${master.port}\n`);
   });
 
-  await t.test("of a switch, while it comes", async () => {
-    const waiting = of("console", "switch").flatMap(({ text }) => shown(text)).map((example) => tryOut(example, 60000));
-    assert.ok(waiting.length > 0);
-    const crash = tryAll("crash", 30000);
-    await master.stop("SIGKILL");
-    await Promise.all([...waiting, crash]);
-  });
-
-  await t.test("with a history behind it", async () => {
-    await until("the first failover has ended", 30000, async () => (await (await fetch(`${daemon.base}/failovers`)).json()).failovers[0].ended !== null);
-    await master.start();
-    await until("a Sentinel takes the order", 30000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
-    await tryAll("history", 30000);
+  await t.test("of a switch while it comes, and with a history behind it", async () => {
+    for (let left = 2; ; left -= 1) {
+      const error = await tryFailovers(deployment).catch((one) => one);
+      if (!error) {
+        return;
+      }
+      if (left === 0) {
+        throw error;
+      }
+      t.diagnostic(`again, as a machine that stands still may miss a phase: ${error.message}`);
+      deployment = await deploy(t);
+    }
   });
 
   await t.test("in an outage", async () => {
+    const { cluster, daemon, tryAll } = deployment;
     for (const { port } of cluster.sentinels) { // until that is over, they do nothing
       assert.match(await redis(port, `SENTINEL SET ${cluster.name} down-after-milliseconds 600000`), /^\+OK/);
     }
-    const { port } = await (await fetch(`${daemon.base}/master`)).json();
+    const port = await until("there is a master", 10000, async () => (await (await fetch(`${daemon.base}/master`)).json()).port);
     await cluster.nodes.find((node) => node.port === port).stop("SIGKILL");
-    await tryAll("outage");
+    await tryAll("outage", 30000);
   });
 });
 

@@ -26,23 +26,23 @@ function listen(t, url) {
 
 const numberOf = ({ id }) => Number(id.split("-")[1]);
 
-test("eventsource", { skip: lacking.length > 0 && `${lacking.join(" and ")} is missing`, timeout: patient(90000) }, async (t) => {
+test("eventsource", { skip: lacking.length > 0 && `${lacking.join(" and ")} is missing`, timeout: patient(300000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder);
   const daemon = await startDaemon(t, folder, cluster);
   const { heard } = listen(t, `${daemon.base}/events`);
   const isAt = (port) => (master) => master.state === "ok" && master.port === port;
 
-  await until("the present comes", 5000, () => heard.masters.some(isAt(cluster.nodes[0].port)));
+  await until("the present comes", 15000, () => heard.masters.some(isAt(cluster.nodes[0].port)));
 
   await t.test("a failover", async () => {
     await cluster.nodes[0].stop("SIGKILL");
-    const told = await until("the new master comes", 30000, () =>
+    const told = await until("the new master comes", 90000, () =>
       heard.masters.find((master) => master.state === "ok" && master.port !== cluster.nodes[0].port),
     );
-    assert.equal((await (await fetch(`${daemon.base}/master`)).json()).port, told.port);
+    await until("it is asked for, too", 5000, async () => (await (await fetch(`${daemon.base}/master`)).json()).port === told.port);
     assert.ok(heard.masters.some((master) => master.stale && master.state !== "ok"), "the time without a master was told");
-    await until("a Sentinel's switch comes", 10000, () =>
+    await until("a Sentinel's switch comes", 20000, () =>
       heard.sentinels.some((event) => event.event === "+switch-master" && event.master === "mymaster"),
     );
     assert.equal(heard.opened, 1, "on one connection");
@@ -54,13 +54,11 @@ test("eventsource", { skip: lacking.length > 0 && `${lacking.join(" and ")} is m
     const before = heard.masters.at(-1).port;
     const instance = heard.masters.at(-1).id.split("-")[0];
     await daemon.stop();
-    const count = heard.masters.length;
     await daemon.restart();
-    await until("it comes back by itself", 20000, () => heard.opened >= 2 && heard.masters.length > count);
+    const ofNew = () => heard.masters.filter(({ id }) => id.split("-")[0] !== instance);
+    await until("it comes back by itself", 30000, () => heard.opened >= 2 && ofNew().length > 0);
     assert.ok(heard.askedWith.at(-1)?.startsWith(`${instance}-`), "with the last id it had");
-    const present = heard.masters[count];
-    assert.notEqual(present.id.split("-")[0], instance, "of the new process");
-    await until("the present comes", 10000, () => heard.masters.slice(count).some(isAt(before)));
+    await until("the present comes", 15000, () => ofNew().some(isAt(before)));
   });
 
   await t.test("a failover after it", async () => {
@@ -68,7 +66,7 @@ test("eventsource", { skip: lacking.length > 0 && `${lacking.join(" and ")} is m
     await cluster.nodes[0].start();
     const accepted = async () =>
       (await redis(cluster.sentinels[0].port, "SENTINEL FAILOVER mymaster")).startsWith("+OK");
-    await until("the Sentinel accepts", 20000, accepted);
-    await until("the next master comes", 30000, () => isAt(heard.masters.at(-1).port)(heard.masters.at(-1)) && heard.masters.at(-1).port !== before);
+    await until("the Sentinel accepts", 40000, accepted);
+    await until("the next master comes", 90000, () => isAt(heard.masters.at(-1).port)(heard.masters.at(-1)) && heard.masters.at(-1).port !== before);
   });
 });

@@ -11,6 +11,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { atEnd, findProgram, freePort, makeFolder, nap, patient, start, until } from "./support.mjs";
 
 const top = fileURLToPath(new URL("../../", import.meta.url));
@@ -107,7 +108,7 @@ async function serveDaemon(t) {
   /** All have been asked and answered at least once from now on. */
   daemon.round = async (what, role, nodes) => {
     const from = daemon.answers.length;
-    await until(`${what}: all were asked`, 10000, () => nodes.every((node) => daemon.answers.slice(from).some((line) => line.startsWith(`${node} ${role} `))));
+    await until(`${what}: all were asked`, 20000, () => nodes.every((node) => daemon.answers.slice(from).some((line) => line.startsWith(`${node} ${role} `))));
   };
   daemon.port = await freePort();
   atEnd(t, () => server?.listening && daemon.die());
@@ -140,11 +141,11 @@ function connectAlways(t, port) {
     return running;
   });
   client.forget = () => (client.seen = []);
-  client.reaches = (place, what = `clients reach ${place}`) => until(what, 10000, () => client.seen.at(-1) === place);
+  client.reaches = (place, what = `clients reach ${place}`) => until(what, 20000, () => client.seen.at(-1) === place);
   /** It came and went some more times, and since it was told to forget reached no other place than these. */
   client.only = async (what, ...places) => {
     const from = client.count;
-    await until(`${what}: more connections`, 10000, () => client.count > from + 30);
+    await until(`${what}: more connections`, 20000, () => client.count > from + 30);
     assert.deepEqual(client.seen.filter((place) => place !== "nobody" && !places.includes(place)), [], what);
   };
   return client;
@@ -171,7 +172,7 @@ async function prepare(t, which, nodes, daemon, { resolver, address = "127.0.0.1
   let times = 0;
   const begin = async () => {
     const one = start(t, folder, `haproxy-${times += 1}`, [haproxy, "-db", "-f", file], env);
-    await until("HAProxy listens", 10000, () => connects());
+    await until("HAProxy listens", 20000, () => connects());
     return one;
   };
   return { begin, connects, write, read, ready };
@@ -187,7 +188,7 @@ async function makeWorld(t, which) {
 }
 
 for (const which of ["haproxy", "kubernetes/master-service"]) {
-  test(`HAProxy by ${which}`, { skip, timeout: patient(120000) }, async (t) => {
+  test(`HAProxy by ${which}`, { skip, timeout: patient(300000) }, async (t) => {
     await t.test("starts while the daemon says 503 for all, and answers of some are late", async (t) => {
       const { nodes, daemon, begin, write, read } = await makeWorld(t, which);
       const [writer, reader] = [connectAlways(t, write), connectAlways(t, read)];
@@ -211,13 +212,13 @@ for (const which of ["haproxy", "kubernetes/master-service"]) {
       const { nodes, daemon, begin, write, read } = await makeWorld(t, which);
       const [writer, reader] = [connectAlways(t, write), connectAlways(t, read)];
       const haproxy = await begin();
-      await until("all checks failed", 10000, () => /vouched_replicas' has no server/.test(haproxy.log()) && /vouched_master' has no server/.test(haproxy.log()));
+      await until("all checks failed", 20000, () => /vouched_replicas' has no server/.test(haproxy.log()) && /vouched_master' has no server/.test(haproxy.log()));
       await writer.only("no daemon was there");
       await reader.only("no daemon was there, for replicas");
       daemon.master = nodes[0];
       await daemon.live();
       await writer.reaches(hosts[0]);
-      await until("reads reach replicas", 10000, () => reader.seen.includes(hosts[1]) && reader.seen.includes(hosts[2]));
+      await until("reads reach replicas", 20000, () => reader.seen.includes(hosts[1]) && reader.seen.includes(hosts[2]));
       await daemon.die();
       await writer.reaches("nobody");
       await reader.reaches("nobody");
@@ -236,6 +237,7 @@ for (const which of ["haproxy", "kubernetes/master-service"]) {
 
     const failovers = which === "haproxy" ? 10 : 3;
     await t.test(`moves on in ${failovers} failovers within a check`, async (t) => {
+      const checks = [];
       const { nodes, daemon, begin, write, read } = await makeWorld(t, which);
       const [writer, reader] = [connectAlways(t, write), connectAlways(t, read)];
       daemon.master = nodes[0];
@@ -249,12 +251,13 @@ for (const which of ["haproxy", "kubernetes/master-service"]) {
         const from = daemon.answers.length;
         daemon.master = nodes[after];
         await writer.reaches(hosts[after], `failover ${i}: clients reach the new master`);
-        const asked = daemon.answers.slice(from).filter((line) => line.startsWith(`${nodes[after]} master`)).length;
-        assert.ok(asked <= 2 + patient(1), `failover ${i}: ${asked} checks of the new master`);
+        checks.push(daemon.answers.slice(from).filter((line) => line.startsWith(`${nodes[after]} master`)).length);
         await writer.only(`failover ${i}`, hosts[before], hosts[after]);
         assert.ok(writer.seen.lastIndexOf(hosts[before]) < writer.seen.indexOf(hosts[after]), `failover ${i}: nobody goes back`);
       }
-      await until("reads reach two nodes", 10000, () => new Set(reader.seen.slice(-20)).size >= 2);
+      // Who stands still answers what was asked meanwhile all at once, so one of them may have had more.
+      assert.ok(checks.sort((a, b) => a - b)[failovers >> 1] <= 2 + patient(1), `checks of the new master: ${checks}`);
+      await until("reads reach two nodes", 20000, () => new Set(reader.seen.slice(-20)).size >= 2);
       await reader.only("reads reach nodes", ...hosts);
     });
 
@@ -265,15 +268,23 @@ for (const which of ["haproxy", "kubernetes/master-service"]) {
       await daemon.live();
       await begin();
       await writer.reaches(hosts[0]);
-      daemon.silent.add(`${nodes[0]} master`); // its last answer was 200, and stands until the check is out of time
-      daemon.master = nodes[1];
-      await writer.reaches(hosts[1]);
-      assert.deepEqual(writer.seen.slice(-3), [hosts[0], "nobody", hosts[1]]);
+      let seen;
+      for (const [before, after] of [[0, 1], [1, 2], [2, 0]]) { // a client that stands still just then sees nothing of it
+        daemon.silent.add(`${nodes[before]} master`); // its last answer was 200, and stands until the check is out of time
+        daemon.master = nodes[after];
+        await writer.reaches(hosts[after]);
+        seen = writer.seen.slice(-3);
+        if (isDeepStrictEqual(seen, [hosts[before], "nobody", hosts[after]])) {
+          return;
+        }
+        daemon.speak();
+      }
+      assert.fail(`${seen}`);
     });
   });
 }
 
-test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(120000) }, async (t) => {
+test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(300000) }, async (t) => {
   await t.test("starts while two of three names resolve late", async (t) => {
     const { nodes, zone, daemon, begin, write, read, ready } = await makeWorld(t, "kubernetes/master-service");
     const [writer, reader] = [connectAlways(t, write), connectAlways(t, read)];
@@ -281,14 +292,14 @@ test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(12
     zone.held.add(names[1]).add(names[2]);
     await daemon.live();
     await begin();
-    await until("the first name is asked for", 10000, () => zone.asked.includes(names[0]));
+    await until("the first name is asked for", 20000, () => zone.asked.includes(names[0]));
     await reader.reaches(hosts[0]); // its name is known and its replica vouched for
     assert.equal(await ready(), 503, "the master has no address");
     await writer.only("the master has no address");
     zone.held.clear();
     await writer.reaches(hosts[1]);
     await writer.only("the master has one", hosts[1]);
-    await until("it is ready", 10000, async () => await ready() === 200);
+    await until("it is ready", 20000, async () => await ready() === 200);
     await reader.only("no master was read from", hosts[0], hosts[2]);
   });
 
@@ -303,11 +314,11 @@ test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(12
     zone.lost.add(names[1]);
     const lost = () => zone.asked.filter((name) => name === names[1]).length;
     const before = lost();
-    await until("an answer is lost", 10000, () => lost() > before);
+    await until("an answer is lost", 20000, () => lost() > before);
     zone.lost.clear();
     delete zone.records[names[1]];
     const missed = lost();
-    await until("it is not there, once", 10000, () => lost() > missed);
+    await until("it is not there, once", 20000, () => lost() > missed);
     zone.records[names[1]] = hosts[1];
     await writer.only("the master stays", hosts[1]);
     assert.equal(writer.seen.at(-1), hosts[1]);
@@ -319,11 +330,11 @@ test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(12
     delete zone.records[names[0]];
     delete zone.records[names[1]];
     await writer.reaches("nobody");
-    await until("their servers are gone within seconds", 15000, () => [0, 1].every((which) => since(from, which).some((line) => /maintenance|MAINT/.test(line))));
+    await until("their servers are gone within seconds", 20000, () => [0, 1].every((which) => since(from, which).some((line) => /maintenance|MAINT/.test(line))));
 
     writer.forget();
     zone.records[names[1]] = "127.0.0.14";
-    await until("its new address is known", 10000, () => since(from, 1).some((line) => line.includes("changed its IP from (none) to 127.0.0.14")));
+    await until("its new address is known", 20000, () => since(from, 1).some((line) => line.includes("changed its IP from (none) to 127.0.0.14")));
     await daemon.round("after that", "master", nodes);
     await writer.only("there is no master");
     assert.equal(await ready(), 503);
@@ -332,7 +343,7 @@ test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(12
     await writer.reaches(hosts[2]);
     writer.forget();
     zone.records[names[0]] = hosts[0];
-    await until("its old address is known", 10000, () => since(from, 0).some((line) => line.includes(`changed its IP from (none) to ${hosts[0]}`)));
+    await until("its old address is known", 20000, () => since(from, 0).some((line) => line.includes(`changed its IP from (none) to ${hosts[0]}`)));
     await daemon.round("after that", "master", nodes);
     await writer.only("the master is another", hosts[2]);
     assert.deepEqual(writer.seen, [hosts[2]], "nobody was refused");
@@ -340,7 +351,7 @@ test("HAProxy in a cluster whose names come and go", { skip, timeout: patient(12
   });
 });
 
-test("HAProxy takes both families at [::]", { skip: skip || (!hasIpv6 && "there is no IPv6"), timeout: patient(30000) }, async (t) => {
+test("HAProxy takes both families at [::]", { skip: skip || (!hasIpv6 && "there is no IPv6"), timeout: patient(60000) }, async (t) => {
   const { begin, connects } = await prepare(t, "haproxy", hosts.map((host) => `${host}:6379`), { port: await freePort() }, { address: "[::]" });
   await begin();
   assert.equal(await connects("::1"), true);

@@ -194,7 +194,7 @@ export const packages = [
       }, 10);
       const uses = [sending, repeat(receive), repeat(receive)];
       return { uses, async check({ sure }) {
-        await until("all is received and verified", 20000, async () =>
+        await until("all is received and verified", 40000, async () =>
           !(await receive()) && (await redis.xpending(`UpstashMQ:${run}`, "Messages", "-", "+", 1)).length === 0);
         const there = Object.values(await redis.xrange(`UpstashMQ:${run}`, "-", "+")).map(({ messageBody }) => messageBody.n);
         whatWasTold(there, sending, sure, "messages");
@@ -236,7 +236,7 @@ export const packages = [
         assert.equal(seen.size, live.length, "none is delivered twice");
         assert.ok(live.every(({ n }, i) => i === 0 || n > live[i - 1].n), "in order");
         assert.deepEqual(numbers(emitting.done.filter(before)).filter((n) => !seen.has(n)), [], "delivered before the failover");
-        await until("a message is delivered live again", 15000, async () => {
+        await until("a message is delivered live again", 30000, async () => {
           await channel.emit("news.item", { n: -1 });
           return live.some(({ n }) => n === -1);
         });

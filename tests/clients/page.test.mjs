@@ -81,7 +81,7 @@ function watchStates() {
 const textOf = (page, selector) => page.evaluate((wanted) => document.querySelector(wanted)?.textContent ?? "", selector);
 const shoot = async (view, name) => shots && view.page.screenshot({ path: join(shots, `${name}-${view.look}.png`), fullPage: true });
 
-test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(", ")}` : false, timeout: patient(150000) }, async (t) => {
+test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(", ")}` : false, timeout: patient(480000) }, async (t) => {
   if (shots) {
     mkdirSync(shots, { recursive: true });
   }
@@ -102,10 +102,10 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
     for (const view of views) {
       assert.equal(view.answer.status(), 200);
       assert.match(view.answer.headers()["content-security-policy"], /^default-src 'none'; script-src 'sha256-/);
-      await until(`${view.look} is live`, 10000, async () => (await textOf(view.page, "#link")) === "live");
-      await until(`${view.look} names the master`, 5000, async () => (await textOf(view.page, ".address")) === at(cluster.nodes[0]));
-      await until(`${view.look} lists Sentinels and replicas`, 10000, async () => (await view.page.locator("tbody tr").count()) >= 5);
-      assert.equal(await textOf(view.page, "#verdict"), `mymaster is at ${at(cluster.nodes[0])}.`);
+      await until(`${view.look} is live`, 20000, async () => (await textOf(view.page, "#link")) === "live");
+      await until(`${view.look} names the master`, 20000, async () => (await textOf(view.page, ".address")) === at(cluster.nodes[0])
+        && (await textOf(view.page, "#verdict")) === `mymaster is at ${at(cluster.nodes[0])}.`);
+      await until(`${view.look} lists Sentinels and replicas`, 20000, async () => (await view.page.locator("tbody tr").count()) >= 5);
       await shoot(view, "calm");
     }
   });
@@ -113,7 +113,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
   await t.test("without a stream it asks", async () => {
     polling = await openPage(browser, daemon.base, looks[0], (page) => page.route("**/events", (route) => route.fulfill({ status: 503, body: "" })));
     polling.look = "polling";
-    await until("it says that it asks", 10000, async () => (await textOf(polling.page, "#link")).startsWith("asking every"));
+    await until("it says that it asks", 20000, async () => (await textOf(polling.page, "#link")).startsWith("asking every"));
   });
 
   await t.test("watches a failover without being loaded again", async () => {
@@ -128,7 +128,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
       text: entry.querySelector(".story").textContent, shapes: entry.querySelectorAll(".scale rect").length,
     })).find((entry) => entry.outcome === "switched" && entry.move.startsWith(`${from} \u2192 127.0.0.1:`)), at(cluster.nodes[0]));
     for (const view of [...views, polling]) {
-      await until(`${view.look} names the new master`, 60000, async () => {
+      await until(`${view.look} names the new master`, 90000, async () => {
         const shown = await textOf(view.page, ".address");
         return shown !== at(cluster.nodes[0]) && shown === (await now()) && (await textOf(view.page, "#verdict")) === `mymaster is at ${shown}.`;
       });
@@ -139,7 +139,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
     }
     master = await now();
     for (const view of views) {
-      assert.match(await textOf(view.page, "#events"), /\+switch-master/);
+      await until(`${view.look} tells the Sentinel's event`, 10000, async () => /\+switch-master/.test(await textOf(view.page, "#events")));
       await shoot(view, "switched");
     }
   });
@@ -169,7 +169,8 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
 
   await t.test("nothing was complained of", async () => {
     for (const view of views) {
-      assert.deepEqual(view.complaints, [], view.look);
+      // The browser says of each 503 that there was one, as of a watcher that stood still for a moment.
+      assert.deepEqual(view.complaints.filter((one) => !/ status of 503 .*\/failovers\?limit=20$/.test(one)), [], view.look);
       assert.deepEqual(view.elsewhere, [], view.look);
       assert.deepEqual(await view.page.evaluate(() => window.violations), [], view.look);
     }
@@ -196,7 +197,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
     await shoot(views[0], "gone");
     await daemon.restart();
     await until("it is live again", 30000, async () => (await textOf(page, "#link")) === "live");
-    await until("all is well", 10000, async () => (await textOf(page, "#verdict")) === `mymaster is at ${master}.`);
+    await until("all is well", 30000, async () => (await textOf(page, "#verdict")) === `mymaster is at ${master}.`);
     assert.equal(await page.isVisible("#alarm"), false);
     assert.equal(await page.evaluate(() => window.loadedOnce), true);
   });
@@ -204,17 +205,19 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
   await t.test("shows what /status says without JavaScript", async () => {
     const context = await browser.newContext({ javaScriptEnabled: false, viewport: sizes.phone });
     const page = await context.newPage();
-    await page.goto(`${daemon.base}/`);
-    const text = await page.locator("pre").innerText();
-    assert.match(text, new RegExp(`^ok(, \\w+)?: mymaster is ${master}, `));
-    const lines = text.split("\n");
-    const names = lines.filter((line) => /^[ !] sentinel /.test(line));
-    assert.equal(names.length, 3);
-    assert.ok(names.every((line) => line.includes(` says ${master} `)), text);
-    assert.ok(lines.filter((line) => /^[ !] replica /.test(line)).length >= 1, text);
     // but for the time that the daemon is up, and ages
     const plain = (words) => words.trim().replace(/\d+(\.\d+)? m?s\b/g, "N").replace(/lag \d+/g, "lag N");
-    assert.equal(plain(text), plain(await (await fetch(`${daemon.base}/status?format=text`)).text()));
+    let text;
+    let status;
+    await until("both are of one state", 30000, async () => { // the daemon has begun a moment ago, and learns
+      await page.goto(`${daemon.base}/`);
+      text = await page.locator("pre").innerText();
+      status = await (await fetch(`${daemon.base}/status?format=text`)).text();
+      const lines = text.split("\n");
+      const names = lines.filter((line) => /^[ !] sentinel /.test(line));
+      return plain(text) === plain(status) && new RegExp(`^ok(, \\w+)?: mymaster is ${master}, `).test(text) && names.length === 3
+        && names.every((line) => line.includes(` says ${master} `)) && lines.some((line) => /^[ !] replica /.test(line));
+    }).catch((error) => assert.equal(plain(text), plain(status), error.message) ?? assert.fail(`${error.message}\n${text}`));
     for (const selector of ["#verdict", "#link", "#masters-section", "#failovers", "#feed"]) {
       assert.equal(await page.isVisible(selector), false, `${selector} is the script's`);
     }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
-import { atEnd, findProgram, ifMissing, makeFolder, nap, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, freePort, ifMissing, makeFolder, nap, patient, startCluster, startDaemon, until } from "./support.mjs";
 
 const chromium = findProgram("chromium", "chromium-browser", "google-chrome");
 const playwright = await import("playwright-core").catch(ifMissing);
@@ -87,8 +87,8 @@ async function startFake(t, page, policy) {
     server.close(done);
     server.closeAllConnections();
   });
-  await fake.start(0);
-  fake.port = server.address().port;
+  fake.port = await freePort(); // it comes back there, so no outgoing connection may take it meanwhile
+  await fake.start(fake.port);
   fake.base = `http://127.0.0.1:${fake.port}`;
   atEnd(t, fake.stop);
   return fake;
@@ -96,7 +96,7 @@ async function startFake(t, page, policy) {
 
 const textOf = (page, selector) => page.evaluate((wanted) => document.querySelector(wanted)?.textContent ?? "", selector);
 
-test("the status page's states", { skip: lacking.length ? `not installed: ${lacking.join(", ")}` : false, timeout: patient(120000) }, async (t) => {
+test("the status page's states", { skip: lacking.length ? `not installed: ${lacking.join(", ")}` : false, timeout: patient(300000) }, async (t) => {
   const folder = makeFolder(t);
   const daemon = await startDaemon(t, folder, await startCluster(t, folder, { size: 1 }));
   const served = await fetch(`${daemon.base}/`, { headers: { Accept: "text/html" } });
@@ -119,7 +119,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     await page.goto(`${fake.base}/`);
     return { fake, page };
   }
-  const painted = (page) => until("it is live", 10000, async () => (await textOf(page, "#link")) === "live" && !(await textOf(page, "#verdict")).startsWith("Asking"));
+  const painted = (page) => until("it is live", 20000, async () => (await textOf(page, "#link")) === "live" && !(await textOf(page, "#verdict")).startsWith("Asking"));
   const cardsOf = (page) => page.evaluate(() => [...document.querySelectorAll(".card.master")].map((card) => ({
     name: card.querySelector("h3").firstChild.data, state: card.querySelector(".badge").textContent, mood: card.dataset.mood,
     address: card.querySelector(".address").textContent, gone: card.querySelector(".address").classList.contains("gone"),
@@ -183,26 +183,26 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     const { fake, page } = await open(tt, { masters: [master("mymaster"), master("other")], extra: { forwards: [forward({}),
       forward({ listen: "unix:/run/r.sock", to: "replica", tls: true, auth: true, connections: { master: 1, replica: 2 }, closed: { client: 0, switch: 0 } })] } });
     const cells = (of = '[data-name="mymaster"] .forwards') => page.locator(`${of} tbody tr`).evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
-    await until("its forwards are shown", 10000, async () => (await cells()).length === 4);
+    await until("its forwards are shown", 20000, async () => (await cells()).length === 4);
     assert.deepEqual(await cells(), [["127.0.0.1:6379", "12", "1.5 kB", "20 B"], ["closed: client 3"],
       ["unix:/run/r.sock", "3", "1.5 kB", "20 B"], ["to replicas; TLS; logs in"]]);
     assert.equal(await page.locator('[data-name="other"] .forwards').count(), 0);
     assert.doesNotMatch(await page.textContent('[data-name="mymaster"] summary'), /wait/);
     fake.extra = { forwards: [forward({ waiting: 2, connections: { master: 0, replica: 0 } })] };
     fake.send("master", body(fake.masters[0]));
-    await until("that they wait is said", 10000, async () => (await page.textContent('[data-name="mymaster"] summary')).endsWith("2 clients wait"));
+    await until("that they wait is said", 20000, async () => (await page.textContent('[data-name="mymaster"] summary')).endsWith("2 clients wait"));
     assert.deepEqual((await cells())[1], ["2 clients wait for a node; closed: client 3"]);
     assert.equal(await page.isVisible("#forwards-section"), false);
     fake.extra = { forwards: [forward({}), forward({ listen: "127.0.0.1:6380", to: "replica", master: "<b>typo", known: false, waiting: 1, closed: {} }),
       forward({ listen: "127.0.0.1:6381", master: null, closed: {} }), forward({ listen: "127.0.0.1:6382", master: "later", closed: {} })] };
     fake.send("master", body(fake.masters[0]));
-    await until("those that lead to no master are shown", 10000, () => page.isVisible("#forwards-section"));
+    await until("those that lead to no master are shown", 20000, () => page.isVisible("#forwards-section"));
     assert.deepEqual(await cells("#forwards"), [["127.0.0.1:6380", "12", "1.5 kB", "20 B"], ["of <b>typo, which no Sentinel knows; to replicas; 1 client waits for a node"],
       ["127.0.0.1:6381", "12", "1.5 kB", "20 B"], ["127.0.0.1:6382", "12", "1.5 kB", "20 B"], ["of later"]]);
     assert.deepEqual(await page.locator("#forwards tbody tr").evaluateAll((all) => all.map((row) => row.dataset.mood ?? null)), ["warn", "warn", null, null, null]);
     fake.extra = { forwards: [forward({})] };
     fake.send("master", body(fake.masters[0]));
-    await until("they are known now", 10000, async () => !(await page.isVisible("#forwards-section")));
+    await until("they are known now", 20000, async () => !(await page.isVisible("#forwards-section")));
     assert.equal((await cells()).length, 2);
   });
 
@@ -221,9 +221,9 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     })], failovers: [{ name: "<m>", from: "<b>:1", to: null, kind: "<i>", leader: "<u>", reason: "<s>", outcome: "\"><b>", began: SINCE, ended: SINCE,
       config_epoch: 4, phases: [{ phase: "\"/><b>", at: SINCE, ms: 0 }], unavailable_ms: null }] });
     await painted(page);
-    await until("the failover is there", 5000, () => page.locator(".failover").count());
+    await until("the failover is there", 20000, () => page.locator(".failover").count());
     fake.send("sentinel", { at: SINCE, master: "<b>", sentinel: "<i>", event: "<u>", detail: "<img src=x>" });
-    await until("the event is there", 5000, () => page.locator("#events li").count());
+    await until("the event is there", 20000, () => page.locator("#events li").count());
     const [card] = await cardsOf(page);
     assert.equal(card.name, evil);
     assert.equal(card.address, "<u>:6379");
@@ -251,12 +251,12 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     fake.hold = new Promise((done) => (answer = done)); // the event is quicker than any answer
     fake.masters = [master("mymaster", { address: "10.0.0.13:6379", index: 9, config_epoch: 4, previous: place("10.0.0.12:6379") })];
     fake.send("master", body(fake.masters[0]));
-    await until("the feed tells it", 5000, async () => (await textOf(page, "#events")).includes("10.0.0.12:6379 \u2192 10.0.0.13:6379"));
+    await until("the feed tells it", 20000, async () => (await textOf(page, "#events")).includes("10.0.0.12:6379 \u2192 10.0.0.13:6379"));
     await nap(300);
     assert.equal(await textOf(page, "#verdict"), "mymaster is at 10.0.0.12:6379.", "nothing is shown by halves");
     fake.hold = null;
     answer();
-    await until("the page shows it", 5000, async () => (await textOf(page, "#verdict")) === "mymaster is at 10.0.0.13:6379.");
+    await until("the page shows it", 20000, async () => (await textOf(page, "#verdict")) === "mymaster is at 10.0.0.13:6379.");
     const seen = await page.evaluate(() => window.seen);
     assert.ok(seen.length >= 2);
     for (const one of seen) {
@@ -270,11 +270,13 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     const { fake, page } = await open(tt);
     await painted(page);
     const next = master("mymaster", { address: "10.0.0.13:6379", index: 9 });
+    const asks = () => fake.asked.filter((path) => path === "/status").length;
+    const before = asks();
     fake.send("master", body(next)); // the answers are of index 7 still
-    await nap(600);
+    await until("it asks again and again", 10000, () => asks() >= before + 6); // by itself it asks every 5 s
     assert.equal(await textOf(page, "#verdict"), "mymaster is at 10.0.0.12:6379.");
     fake.masters = [next];
-    await until("it asked again", 2000, async () => (await textOf(page, "#verdict")) === "mymaster is at 10.0.0.13:6379.");
+    await until("it shows that", 10000, async () => (await textOf(page, "#verdict")) === "mymaster is at 10.0.0.13:6379.");
     assert.equal(await page.locator("#events li").count(), 1, "told once");
   });
 
@@ -292,13 +294,13 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     await page.click(".card.master summary");
     fake.masters = names.map((name) => (name === "m13" ? down(name) : name === "m17" ? master(name, { reason: "disputed", index: 9 }) : master(name)));
     fake.send("master", body(fake.masters[17]));
-    await until("the other one came up", 5000, async () => (await cardsOf(page))[1].name === "m17");
+    await until("the other one came up", 20000, async () => (await cardsOf(page))[1].name === "m17");
     cards = await cardsOf(page);
     assert.deepEqual(cards.filter((card) => card.open).map((card) => card.name), ["m17"]);
     // what has healed goes back to its place, open for who reads there
     fake.masters = names.map((name) => master(name, { index: 11 }));
     fake.masters.forEach((one) => fake.send("master", body(one)));
-    await until("all is well", 5000, async () => (await textOf(page, "#verdict")) === "All 20 masters are in service.");
+    await until("all is well", 20000, async () => (await textOf(page, "#verdict")) === "All 20 masters are in service.");
     cards = await cardsOf(page);
     assert.deepEqual(cards.map((card) => card.name), names);
     assert.deepEqual(cards.filter((card) => card.open).map((card) => card.name), ["m17"]);
@@ -315,7 +317,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     assert.match(first.why, /^redis unreachable: it can't be connected to$/);
     assert.deepEqual([second.name, second.open], ["m00", false]);
     await page.click(".card.master:nth-child(2) summary");
-    await until("the other one's tables are there", 5000, async () => (await cardsOf(page))[1].tables.includes("10.0.2.3:26379"));
+    await until("the other one's tables are there", 20000, async () => (await cardsOf(page))[1].tables.includes("10.0.2.3:26379"));
     assert.equal(fake.asked.includes("/status"), false);
     assert.deepEqual([...new Set(fake.asked.filter((path) => path.endsWith("/sentinels")))], ["/masters/m55/sentinels", "/masters/m00/sentinels"]);
   });
@@ -325,8 +327,8 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
       outcome: "switched", began: SINCE, ended: SINCE, config_epoch: 4, phases: [{ phase: "finished", at: SINCE, ms: 0 }], unavailable_ms: 0 }] });
     await painted(page);
     fake.send("sentinel", { at: SINCE, master: "mymaster", sentinel: "10.0.2.1:26379", event: "+sdown", detail: "" });
-    await until("the event is there", 5000, () => page.locator("#events li").count());
-    await until("the failover is there", 5000, () => page.locator(".failover").count());
+    await until("the event is there", 20000, () => page.locator("#events li").count());
+    await until("the failover is there", 20000, () => page.locator(".failover").count());
     const times = await page.evaluate(() => [...document.querySelectorAll("time")].map((time) => [time.textContent, time.title]));
     assert.deepEqual(times.map(([text]) => text), ["2026-11-22 12:00:00 UTC", "2026-11-22 12:00:00 UTC", "12:00:00.123 UTC"]);
     for (const [, title] of times) {
@@ -334,7 +336,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     }
     assert.match(await page.getAttribute(".phases li", "title"), /^12:00:00\.123 UTC \(.*21:00:00/);
     await fake.stop();
-    await until("it says that the daemon is gone", 10000, async () => /^The daemon can't be reached\. What is shown is from \d\d:\d\d:\d\d\.\d{3} UTC\.$/.test(await textOf(page, "#alarm")));
+    await until("it says that the daemon is gone", 20000, async () => /^The daemon can't be reached\. What is shown is from \d\d:\d\d:\d\d\.\d{3} UTC\.$/.test(await textOf(page, "#alarm")));
     assert.match(await page.getAttribute("#alarm time", "title"), /GMT\+9|JST/);
   });
 
@@ -343,16 +345,16 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     await painted(page);
     fake.extra = { reason: "watcher_stalled", watcher: { stalled: true, silent_ms: 7000 } };
     fake.send("sentinel", { at: SINCE, master: "mymaster", sentinel: "", event: "+tilt", detail: "" });
-    await until("the watcher's silence is said", 5000, async () => (await textOf(page, "#alarm")) === "The thread that watches gave no sign of life for 7.00 s; what it said may be old.");
+    await until("the watcher's silence is said", 20000, async () => (await textOf(page, "#alarm")) === "The thread that watches gave no sign of life for 7.00 s; what it said may be old.");
     assert.equal(await page.evaluate(() => document.querySelector("#main").hasAttribute("data-old")), true);
     fake.extra = {};
     await fake.stop();
-    await until("no connection", 10000, async () => (await textOf(page, "#link")) === "no connection");
+    await until("no connection", 20000, async () => (await textOf(page, "#link")) === "no connection");
     // a new process counts anew
     fake.instance = "0000000000000002";
     fake.masters = [master("mymaster", { address: "10.0.0.14:6379", index: 1 })];
     await fake.start(fake.port);
-    await until("it is live again", 15000, async () => (await textOf(page, "#link")) === "live");
+    await until("it is live again", 20000, async () => (await textOf(page, "#link")) === "live");
     assert.equal(await textOf(page, "#verdict"), "mymaster is at 10.0.0.14:6379.");
     assert.equal(await page.isVisible("#alarm"), false);
   });
@@ -363,7 +365,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     for (const event of ["+sdown", "+odown"]) {
       fake.send("sentinel", { at: SINCE, master: "mymaster", sentinel: "10.0.2.1:26379", event, detail: "" });
     }
-    await until("both are there", 5000, async () => (await page.locator("#events li").count()) === 2);
+    await until("both are there", 20000, async () => (await page.locator("#events li").count()) === 2);
     const { nodes } = await (await page.context().newCDPSession(page)).send("Accessibility.getFullAXTree");
     const byId = new Map(nodes.map((node) => [node.nodeId, node]));
     const within = (node) => node.childIds.flatMap((id) => (byId.get(id)?.ignored ? within(byId.get(id)) : [byId.get(id)])).filter(Boolean);
@@ -384,7 +386,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
         began: at(0), ended: at(3000), phases, unavailable_ms: 3000 },
     ] });
     await painted(page);
-    await until("both are there", 5000, async () => (await page.locator(".failover").count()) === 2);
+    await until("both are there", 20000, async () => (await page.locator(".failover").count()) === 2);
     const [running, ended] = await page.evaluate(() => [...document.querySelectorAll(".failover")].map((entry) => ({
       head: entry.querySelector("h3").textContent, story: entry.querySelector(".story").textContent, ends: entry.querySelector(".ends").textContent,
       phases: entry.querySelectorAll(".phases li").length,
@@ -397,7 +399,7 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     assert.equal(ended.story, "2026-11-22 12:00:00 UTC \u00b7 crash \u00b7 led by 10.0.0.9:26379 \u00b7 epoch 4 \u00b7 no master for 3.00 s");
     assert.equal(ended.phases, 4);
     assert.equal(running.head, "m ? \u2192 \u2026");
-    assert.match(running.ends, /^01 min 3\d s so far$/);
+    assert.match(running.ends, /^01 min [3-5]\d s so far$/);
     assert.deepEqual(Object.keys(running.shapes), ["track"]);
   });
 });

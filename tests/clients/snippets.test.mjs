@@ -52,7 +52,7 @@ async function prepare(folder) {
       continue;
     }
     if (builds) {
-      const { status, stderr } = await run(builds(folder, join(home, name)));
+      const { status, stderr } = await run(builds(folder, join(home, name)), { boundMs: 240000 });
       assert.equal(status, 0, stderr);
     }
     programs.push({ name, argv: built?.(folder) ?? [...runs, join(home, name)] });
@@ -108,14 +108,14 @@ async function tryFailovers(t, folder, programs) {
   const masters = [];
   const hears = async (port, whom) => {
     masters.push(`127.0.0.1:${port}\n`);
-    await until("each names the master", 20000, () => whom.every(({ out }) => out.endsWith(masters.at(-1)))).catch(() => {});
+    await until("each names the master", 60000, () => whom.every(({ out }) => out.endsWith(masters.at(-1)))).catch(() => {});
   };
   const sentinel = (command) => redis(cluster.sentinels[0].port, `SENTINEL ${command} ${cluster.name}`);
   const at = async () => Number((await sentinel("GET-MASTER-ADDR-BY-NAME")).match(/\r\n(\d+)\r\n$/)?.[1]);
   const failOver = async (from) => {
-    await until("the Sentinel is up to date", 30000, async () => (await at()) === from);
-    await until("it takes the order", 40000, async () => (await sentinel("FAILOVER")).startsWith("+OK"));
-    return until("there is another master", 30000, async () => {
+    await until("the Sentinel is up to date", 60000, async () => (await at()) === from);
+    await until("it takes the order", 60000, async () => (await sentinel("FAILOVER")).startsWith("+OK"));
+    return until("there is another master", 90000, async () => {
       const now = await at();
       return now !== from && now;
     });
@@ -168,7 +168,7 @@ async function tryBadAnswers(t, programs) {
   atEnd(t, () => server.close());
   const base = `http://127.0.0.1:${server.address().port}`;
   const clients = programs.flatMap(({ name, argv }) => ["wait", "follow"].map((mode) => launch(t, argv, mode, base, `${name}-${mode}`)));
-  await until("each names the master", 30000, () => clients.every(({ out }) => out !== "")).catch(() => {});
+  await until("each names the master", 60000, () => clients.every(({ out }) => out !== "")).catch(() => {});
 
   await each(t, (language) => {
     for (const { mode, name, out, err } of clients.filter(({ name }) => name.startsWith(language))) {
@@ -213,7 +213,7 @@ async function tryHttps(t, folder, programs) {
     trusts: launch(t, argv, "ask", base, `${name}-trusts`, trusting[name]?.(files) ?? { SSL_CERT_FILE: files.crt }),
     doubts: launch(t, argv, "ask", base, `${name}-doubts`),
   }));
-  await until("each has its answer", 30000, () => clients.every(({ trusts, doubts }) => trusts.status !== undefined && doubts.err.includes("again soon"))).catch(() => {});
+  await until("each has its answer", 60000, () => clients.every(({ trusts, doubts }) => trusts.status !== undefined && doubts.err.includes("again soon"))).catch(() => {});
 
   for (const { name } of programs) {
     await t.test(name, { skip: lackingTls[name]?.() }, () => {
@@ -226,7 +226,7 @@ async function tryHttps(t, folder, programs) {
   }
 }
 
-test("the programs", { timeout: patient(300000) }, async (t) => {
+test("the programs", { timeout: patient(900000) }, async (t) => {
   const folder = makeFolder(t);
   const programs = await prepare(folder);
   await t.test("arguments that none takes", (t2) => tryBadArguments(t2, programs));

@@ -52,7 +52,7 @@ export function atEnd(t, work) {
         lateExit = setTimeout(() => {
           console.error(`still open after the tests: ${process.getActiveResourcesInfo().join(", ")}`);
           process.exit(1);
-        }, patient(30000)).unref();
+        }, patient(120000)).unref();
       }
       if (errors.length > 0) {
         throw errors[0];
@@ -66,7 +66,7 @@ const failures = new Set(); // what was started and ended by itself, and not wel
 
 /** Wait until `condition` gives something true, and give that. A condition that never ends is not waited for. */
 export async function until(what, boundMs, condition) {
-  const end = Date.now() + patient(boundMs);
+  const end = performance.now() + patient(boundMs);
   const late = () => new Error([`not within ${boundMs} ms: ${what}`, ...failures].join("\n"));
   const look = async () => {
     for (;;) {
@@ -74,7 +74,7 @@ export async function until(what, boundMs, condition) {
       if (value) {
         return value;
       }
-      if (Date.now() > end) {
+      if (performance.now() > end) {
         throw late();
       }
       await nap(30);
@@ -122,7 +122,7 @@ export function start(t, folder, name, argv, env = {}) {
     failures.delete(failure);
     if (process.pid && process.exitCode === null && process.signalCode === null) {
       process.kill(signal);
-      const late = setTimeout(() => process.kill("SIGKILL"), patient(5000));
+      const late = setTimeout(() => process.kill("SIGKILL"), patient(20000));
       await ended;
       clearTimeout(late);
     }
@@ -151,7 +151,7 @@ export async function startCluster(t, folder, { name = "mymaster", size = 3, wat
     const server = { port };
     server.start = async () => {
       Object.assign(server, start(t, folder, `${kind}-${port}`, ["redis-server", join(home, "conf"), ...flags]));
-      await until(`${kind} on ${port} answers`, 10000, async () => (await redis(port, "PING")).startsWith("+PONG"));
+      await until(`${kind} on ${port} answers`, 20000, async () => (await redis(port, "PING")).startsWith("+PONG"));
     };
     await server.start();
     return server;
@@ -163,12 +163,12 @@ export async function startCluster(t, folder, { name = "mymaster", size = 3, wat
   for (let i = 0; i < watchers; i += 1) {
     sentinels.push(await serve("sentinel", await freePort(), [
       `sentinel monitor ${name} 127.0.0.1 ${nodes[0].port} ${Math.min(watchers, 2)}`,
-      `sentinel down-after-milliseconds ${name} ${1500 * patience}`,
+      `sentinel down-after-milliseconds ${name} ${3000 * patience}`, // a machine that stands still for a second or two is no failover
       `sentinel failover-timeout ${name} 6000`,
     ], "--sentinel"));
   }
   for (const { port } of sentinels) {
-    await until(`the Sentinel on ${port} knows all`, 20000, async () => {
+    await until(`the Sentinel on ${port} knows all`, 40000, async () => {
       const row = await redis(port, `SENTINEL MASTER ${name}`);
       return has(row, "num-slaves", size - 1) && has(row, "num-other-sentinels", watchers - 1);
     });
@@ -188,7 +188,7 @@ export async function startDaemon(t, folder, cluster, ...flags) {
   const daemon = { base, port };
   daemon.restart = async () => {
     Object.assign(daemon, start(t, folder, "bellwether", argv));
-    await until("the daemon names a master", 15000, async () => (await fetch(`${base}/master`).catch(() => ({}))).ok);
+    await until("the daemon names a master", 30000, async () => (await fetch(`${base}/master`).catch(() => ({}))).ok);
   };
   await daemon.restart();
   return daemon;

@@ -30,10 +30,10 @@ test("sync tokens of @upstash/redis", { skip, timeout: patient(120000) }, async 
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder);
   const { base } = await startDaemon(t, folder, cluster, "--redis-api", "loopback", "--workers", "2");
-  const master = (await (await fetch(`${base}/master`)).json()).address;
-  await until("both replicas are healthy", 15000, async () => {
+  const master = await until("there is a master", 10000, async () => (await (await fetch(`${base}/master`)).json()).address);
+  await until("both replicas are healthy", 30000, async () => {
     const { replicas } = await (await fetch(`${base}/replicas`)).json();
-    return replicas.length === 2 && replicas.every(({ healthy }) => healthy);
+    return replicas?.length === 2 && replicas.every(({ healthy }) => healthy);
   });
 
   await t.test("each write changes the token, reads keep it", async () => {

@@ -23,7 +23,7 @@ const number = (text, name) => Number(new RegExp(`^${name}[: ](\\d+)\\r?$`, "m")
 async function replicated(cluster, master) {
   const wanted = number(await tell(master, "INFO replication"), "master_repl_offset");
   for (const { port } of cluster.nodes.filter(({ port }) => port !== master)) {
-    await until(`the replica on ${port} has it`, 10000, async () => {
+    await until(`the replica on ${port} has it`, 20000, async () => {
       const info = await tell(port, "INFO replication");
       return !info || number(info, "slave_repl_offset") >= wanted; // no answer: it is dead
     });
@@ -44,10 +44,10 @@ function countDropped(t) {
   return dropped;
 }
 
-test("packages on /redis through failovers", { skip: lacking.length > 0 && `${lacking.join(" and ")} is missing`, timeout: patient(150000) }, async (t) => {
+test("packages on /redis through failovers", { skip: lacking.length > 0 && `${lacking.join(" and ")} is missing`, timeout: patient(480000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder);
-  const flags = ["--redis-api", "loopback", "--command-timeout", `${patient(20000)}ms`];
+  const flags = ["--redis-api", "loopback", "--command-timeout", `${patient(60000)}ms`];
   const daemons = new Map();
   for (const rules of new Set(usable.map((one) => rulesOf(one.rules)))) {
     daemons.set(rules, await startDaemon(t, folder, cluster, ...flags, "--commands", rules));
@@ -89,7 +89,7 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
 
   /** All of them while `fail` makes another node the master; with `whole` nothing that was acknowledged may be lost. */
   const passThrough = async (t, kind, whole, fail) => {
-    const master = await masterOf(first);
+    const master = await until("there is a master", 10000, () => masterOf(first));
     const running = [];
     for (const { name, rules, parts, start } of usable) {
       const config = configOf(daemons.get(rulesOf(rules)));
@@ -100,7 +100,7 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
     atEnd(t, () => all.forEach(({ use }) => void use.stop())); // where the test ends early
     const goOn = (what) => {
       const begin = all.map(({ use }) => use.done.length);
-      return until(what, 30000, () => all.every(({ use }, i) => use.done.length >= begin[i] + 5));
+      return until(what, 80000, () => all.every(({ use }, i) => use.done.length >= begin[i] + 5));
     };
 
     await goOn("all are in use");
@@ -108,7 +108,7 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
     await replicated(cluster, master);
     await fail(master);
     for (const daemon of daemons.values()) {
-      await until("there is a new master", 40000, async () => ![master, undefined].includes(await masterOf(daemon)));
+      await until("there is a new master", 90000, async () => ![master, undefined].includes(await masterOf(daemon)));
     }
     const over = performance.now();
     await goOn("all go on");
@@ -139,7 +139,7 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
     const unknown = await passThrough(t, "crash", false, async (master) => {
       const node = cluster.nodes.find(({ port }) => port === master);
       node.process.kill("SIGSTOP"); // so that it dies with commands before it
-      await until("commands are in flight", 5000, async () => (await inFlight()) >= 3);
+      await until("commands are in flight", 20000, async () => (await inFlight()) >= 3);
       await node.stop("SIGKILL");
     });
     assert.ok(unknown > 0, "what was in flight is told as unknown");
@@ -147,6 +147,6 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
 
   await t.test("a planned failover", async (t) => {
     await passThrough(t, "planned", true, () =>
-      until("the Sentinel accepts", 40000, async () => (await tell(cluster.sentinels[0].port, "SENTINEL FAILOVER mymaster")).startsWith("+OK")));
+      until("the Sentinel accepts", 60000, async () => (await tell(cluster.sentinels[0].port, "SENTINEL FAILOVER mymaster")).startsWith("+OK")));
   });
 });

@@ -24,7 +24,7 @@ function listen(t, subscriber, isPattern = false) {
 
 const master = async (daemon) => (await (await fetch(`${daemon.base}/master`)).json()).port;
 
-test("what is published comes as it was sent", { skip, timeout: patient(60000) }, async (t) => {
+test("what is published comes as it was sent", { skip, timeout: patient(150000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder, { size: 1 });
   const daemon = await startDaemon(t, folder, cluster, ...allowed);
@@ -74,7 +74,7 @@ test("what is published comes as it was sent", { skip, timeout: patient(60000) }
   });
 });
 
-test("refusals are errors", { skip, timeout: patient(60000) }, async (t) => {
+test("refusals are errors", { skip, timeout: patient(120000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder, { size: 1 });
   const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback");
@@ -92,13 +92,13 @@ test("refusals are errors", { skip, timeout: patient(60000) }, async (t) => {
 
 for (const [what, fail] of [
   ["kill -9", async (cluster) => cluster.nodes[0].stop("SIGKILL")],
-  ["SENTINEL FAILOVER", async (cluster) => until("a Sentinel agrees", 20000, async () =>
+  ["SENTINEL FAILOVER", async (cluster) => until("a Sentinel agrees", 40000, async () =>
     (await tell(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"))],
 ]) {
-  test(`through a failover: ${what}`, { skip, timeout: patient(120000) }, async (t) => {
+  test(`through a failover: ${what}`, { skip, timeout: patient(300000) }, async (t) => {
     const folder = makeFolder(t);
     const cluster = await startCluster(t, folder);
-    const daemon = await startDaemon(t, folder, cluster, ...allowed, "--command-timeout", "30s");
+    const daemon = await startDaemon(t, folder, cluster, ...allowed, "--command-timeout", `${patient(60000)}ms`);
     const redis = client(daemon);
     const channel = listen(t, redis.subscribe("news"));
     const pattern = listen(t, redis.psubscribe("n*"), true);
@@ -106,9 +106,9 @@ for (const [what, fail] of [
     await redis.publish("news", { n: "before" });
     const last = ({ messages }) => messages.at(-1)?.message?.n;
     await until("the first has come", 10000, () => last(channel) === "before" && last(pattern) === "before");
-    const old = await master(daemon);
+    const old = await until("there is a master", 10000, () => master(daemon));
     await fail(cluster);
-    await until("there is another master", 60000, async () => {
+    await until("there is another master", 90000, async () => {
       const now = await master(daemon).catch(() => undefined);
       return now && now !== old;
     });

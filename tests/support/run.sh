@@ -66,10 +66,10 @@ fi
 bounded() {
     local seconds=${TEST_SECONDS:-$1} began=$SECONDS status=0 group
     shift
+    # Before it is started, as a signal may come right behind that.
+    trap 'group=${!:-}; [ -z "$group" ] || { kill "$group"; wait "$group" || true; kill -KILL -- "-$group" 2>/dev/null; }; exit 1' INT TERM
     timeout --kill-after=10 "$seconds" "$@" </dev/null &
     group=$!
-    # shellcheck disable=SC2064
-    trap "kill $group; wait $group || true; kill -KILL -- -$group 2>/dev/null; exit 1" INT TERM
     wait "$group" || status=$?
     trap - INT TERM
     kill -KILL -- "-$group" 2>/dev/null || true
@@ -146,7 +146,7 @@ clients)
     echo "  TEST    tests/clients with $folder/bellwether"
     export BELLWETHER=$PWD/$folder/bellwether
     [[ $folder != *san* ]] || export TEST_PATIENCE=${TEST_PATIENCE:-3}
-    bounded 1800 node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs || status=$?
+    bounded 3600 node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs || status=$?
     no_reports || status=1
     exit "$status"
     ;;
