@@ -101,7 +101,7 @@ struct reader {
 
 static bool read_byte(struct reader *reader, char *byte)
 {
-    return recv(reader->fd, byte, 1, 0) == 1;
+    return receive(reader->fd, byte, 1) == 1;
 }
 
 static bool append(struct reader *reader)
