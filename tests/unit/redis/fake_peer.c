@@ -17,7 +17,7 @@
 
 #include "bellwether/base/memory.h"
 
-#define PATIENCE_MS 15000 /* what sends much may be slow to make it */
+#define PATIENCE_MS 60000 /* what sends much may be slow to make it */
 #define SEEN_SIZE 65536
 
 struct fake_peer {
