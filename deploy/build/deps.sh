@@ -193,20 +193,23 @@ as_root() {
 }
 
 apt_install() {
-    local options=(-y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0)
+    local options=(-y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
     as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install "$@" ||
         { as_root apt-get -qq update &&
             as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install "$@"; }
 }
 
-# `npm ci` in a folder of tests, once for what its lock file says; what npm takes for the cause goes to stderr.
+# `npm ci` in a folder of tests, once for what its lock file says, and once more where that fails; what npm takes for the
+# cause goes to stderr.
 npm_install() {
     local folder=$1 log=build/deps/npm.log
     ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" || return 0
     echo "deps: npm ci in $folder" >&2
-    : >"$log"
-    alive "npm ci" "$log" npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error &&
-        cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return 0
+    for _ in 1 2; do
+        : >"$log"
+        alive "npm ci" "$log" npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error &&
+            cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return 0
+    done
     echo "deps: npm ci in $folder failed: $(grep -E '^npm (ERR!|error)' "$log" |
         sed -E -e 's/^npm (ERR!|error) *//' -e '/^(code|errno|syscall|A complete log|    )/d' -e '/^$/d' |
         grep -m 1 . || tail -n 1 "$log")" >&2
@@ -250,7 +253,7 @@ private_apt() {
     "$command" -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o Dir::State::lists="$work/apt/lists" -o Dir::Cache="$work/apt/cache" \
-        -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any -o APT::Get::List-Cleanup=false "$@"
+        -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any -o APT::Get::List-Cleanup=false -o Acquire::Retries=3 "$@"
 }
 
 # The mirror from which apt takes the release itself, not its security updates or third parties; and whose it is.

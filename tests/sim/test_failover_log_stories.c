@@ -6,7 +6,7 @@
 
 #include "failover_log_player.h"
 
-TestSuite(sim_failover_log, .timeout = 20);
+TestSuite(sim_failover_log, .timeout = 120);
 
 /* ---- recordings ---- */
 

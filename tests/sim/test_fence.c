@@ -8,7 +8,7 @@
 
 #include "fence_player.h"
 
-TestSuite(sim_fence, .timeout = 20);
+TestSuite(sim_fence, .timeout = 120);
 
 /* ---- recorded ---- */
 

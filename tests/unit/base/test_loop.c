@@ -60,14 +60,20 @@ Test(base_loop, a_timer_waits_at_least_its_delay)
 Test(base_loop, a_timer_with_a_span_fires_inside_it)
 {
     for (int64_t from = 0; from < 30; from += 7) {
-        int64_t began = clock_boot_ms();
-        struct loop_timer *timer = loop_timer_new(loop, loop_end_run, NULL);
+        int64_t took = INT64_MAX;
 
-        loop_timer_start_within(timer, from, from + 40);
-        loop_run(loop);
-        cr_expect_geq(clock_boot_ms() - began, from);
-        cr_expect_leq(clock_boot_ms() - began, from + 40 + 500, "a slow machine");
-        loop_timer_free(timer);
+        /* this process may stand still as well */
+        for (int tries = 0; tries < 10 && took > from + 40 + 20; tries++) {
+            int64_t began = clock_boot_ms();
+            struct loop_timer *timer = loop_timer_new(loop, loop_end_run, NULL);
+
+            loop_timer_start_within(timer, from, from + 40);
+            loop_run(loop);
+            took = clock_boot_ms() - began;
+            cr_expect_geq(took, from);
+            loop_timer_free(timer);
+        }
+        cr_expect_leq(took, from + 40 + 20);
     }
 }
 

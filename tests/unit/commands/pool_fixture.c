@@ -96,7 +96,7 @@ void pool_stage_open(struct pool_stage *stage)
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
     stage->login = (struct redis_login){.password = stage->secret};
     if (stage->config.command_timeout_ms == 0) {
-        stage->config.command_timeout_ms = 4000;
+        stage->config.command_timeout_ms = 8000;
     }
     if (stage->config.max_pending == 0) {
         stage->config.max_pending = 100;
@@ -105,7 +105,7 @@ void pool_stage_open(struct pool_stage *stage)
         stage->config.size = 1;
     }
     if (stage->config.connect_timeout_ms == 0) {
-        stage->config.connect_timeout_ms = 1000;
+        stage->config.connect_timeout_ms = 4000; /* longer than this process stands still */
     }
     stage->config.max_reply_bytes = 1 << 20;
     stage->config.replica_max_lag_bytes = -1;
@@ -115,7 +115,7 @@ void pool_stage_open(struct pool_stage *stage)
     stage->metrics = metrics_new(1);
     stage->counts = metrics_redis(stage->metrics, 0);
     stage->pool = pool_new(stage->loop, &stage->config, &stage->waiting, stage->counts, &hooks);
-    loop_timer_start(stage->guard, 8000);
+    loop_timer_start(stage->guard, 30000);
     loop_timer_start(stage->poll, 2);
 }
 

@@ -85,7 +85,7 @@ Test(pool, what_a_request_holds_is_counted)
     enum { SIZE = 900 * 1000 };
     char *replies = long_then_short(SIZE);
     const struct peer_step steps[] = {GREET, ANSWER(GET GET GET, replies), END};
-    struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 3000}};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(
         &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]");

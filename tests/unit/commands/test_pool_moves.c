@@ -25,7 +25,7 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
                                              {PEER_HOLD, NULL},
                                              ANSWER(GET, "OK\r\n:9\r\n$1\r\n9\r\n"),
                                              END};
-    struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000}};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
@@ -45,7 +45,7 @@ Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
 {
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR},        {PEER_WAIT, NULL},
                                              OPEN,  ANSWER(GET, "$1\r\n1\r\n"), END};
-    struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000}};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
@@ -87,7 +87,7 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
                                              ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 4000}};
 
     fall_silent(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -103,7 +103,7 @@ Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR INCR},   {PEER_WAIT, NULL},
                                              OPEN,  ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 4000}};
 
     fall_silent(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -128,12 +128,12 @@ Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
         {PEER_SEND, ":1\r\n+OK\r\n*0\r\n"},
         ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"),
         END};
-    struct pool_stage stage = {.config = {.connect_timeout_ms = 200}};
+    struct pool_stage stage = {.config = {.connect_timeout_ms = 2000}};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     struct pool_request *both = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
-    pool_stage_run_for(&stage, 600);
+    pool_stage_run_for(&stage, 2500);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -153,7 +153,7 @@ Test(pool, a_silent_peer_that_only_begins_to_speak_is_hung_up_on)
                                              ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 4000}};
 
     fall_silent(&stage, peer);
     fake_peer_release(peer);
@@ -536,7 +536,7 @@ Test(pool, a_write_answered_while_the_watcher_was_late_for_a_promotion_is_unknow
     struct pool_stage stage = {0};
 
     answer_to_a_late_watcher(&stage);
-    stage.promoting_ms = clock_boot_ms() - 1000;
+    stage.promoting_ms = stage.pulse.heard_boot_ms; /* before the write was answered */
     stage.pulse.fences += 2;
     atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms() + 10000);
     end_unknown(&stage);

@@ -107,7 +107,7 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
 static void check_not_overtaken(const struct peer_step *steps, bool stalled)
 {
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 400}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000}};
 
     pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
@@ -309,7 +309,7 @@ Test(pool, the_fence_is_named_while_it_is_up)
 {
     static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000}};
 
     pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
@@ -330,7 +330,7 @@ Test(pool, it_is_the_last_wait_that_is_named)
     static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct address dead = fake_peer_dead_address();
-    struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000}};
 
     pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
@@ -338,14 +338,14 @@ Test(pool, it_is_the_last_wait_that_is_named)
     pool_stage_run_until(&stage, is_held);
     pool_stage_publish(&stage, &dead, 2, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT no connection within 300 ms: ");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT no connection within 2000 ms: ");
     pool_stage_close_with(&stage, peer);
 }
 
 Test(pool, a_server_that_does_not_tell_its_commands_is_named)
 {
     static const struct peer_step steps[] = {OPEN, {PEER_EXPECT, COMMAND}, END};
-    struct pool_stage stage = {.config = {.command_timeout_ms = 200, .connect_timeout_ms = 4000}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 2000, .connect_timeout_ms = 8000}};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
@@ -361,7 +361,7 @@ Test(pool, a_connection_that_is_full_is_named)
         GREET, {PEER_HOLD, NULL}, {PEER_SEND, "+"}, {PEER_HOLD, NULL}, END};
     enum { SIZE = 16 * 1024 * 1024 };
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {.config = {.command_timeout_ms = 600}};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 3000}};
     char *set = mem_new(SIZE + 40, 1);
     int at = sprintf(set, "[\"SET\",\"k\",\"");
 

@@ -273,8 +273,8 @@ Test(subscriptions, a_gap_begins_before_the_watcher_was_late)
 
     join_c(&stage, 0);
     pool_stage_run_until(&stage, first_is_confirmed);
-    const int64_t heard_ms = clock_wall_ms();
     atomic_store(&stage.pulse.heard_boot_ms, clock_boot_ms());
+    const int64_t heard_ms = clock_wall_ms();
     pool_stage_run_for(&stage, 200);
     fake_peer_release(peer);
     pool_stage_run_until(&stage, first_goes_on);

@@ -51,6 +51,19 @@ struct address forward_stage_node(const struct forward_stage *stage, size_t node
     return address;
 }
 
+void forward_stage_refuse(struct forward_stage *stage, size_t node)
+{
+    const int on = 1;
+    struct sockaddr_in at = {0};
+    socklen_t size = sizeof(at);
+
+    cr_assert_eq(getsockname(stage->nodes[node], (struct sockaddr *)&at, &size), 0);
+    close(stage->nodes[node]);
+    stage->nodes[node] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(setsockopt(stage->nodes[node], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    cr_assert_eq(bind(stage->nodes[node], (const struct sockaddr *)&at, sizeof(at)), 0);
+}
+
 static void on_ask_heard(void *data)
 {
     ((struct forward_stage *)data)->heard_asked++;
@@ -87,9 +100,9 @@ void forward_stage_open(struct forward_stage *stage)
     stage->config.n_listens = 2;
     stage->config.n_workers = 1;
     stage->config.max_forwards = stage->config.max_forwards > 0 ? stage->config.max_forwards : 100;
-    stage->config.wait_ms = stage->config.wait_ms > 0 ? stage->config.wait_ms : 4000;
+    stage->config.wait_ms = stage->config.wait_ms > 0 ? stage->config.wait_ms : 8000;
     if (stage->config.connect_timeout_ms == 0) {
-        stage->config.connect_timeout_ms = 1000;
+        stage->config.connect_timeout_ms = 4000; /* longer than this process stands still */
     }
     stage->config.lost_ms = stage->config.lost_ms > 0 ? stage->config.lost_ms : 60000;
     stage->config.logins = &stage->login;
@@ -164,7 +177,7 @@ void forward_stage_run_for(struct forward_stage *stage, int64_t ms)
 {
     const int64_t end_ms = clock_boot_ms() + ms;
 
-    while (clock_boot_ms() < end_ms) {
+    for (int turns = 0; turns < 3 || clock_boot_ms() < end_ms; turns++) {
         forward_stage_turn(stage);
     }
 }
@@ -263,7 +276,7 @@ const char *forward_stage_take(int fd)
 
 void forward_stage_expect(struct forward_stage *stage, int fd, const char *text, int line)
 {
-    const int64_t end_ms = clock_boot_ms() + 5000;
+    const int64_t end_ms = clock_boot_ms() + 15000;
     char so_far[512] = "";
 
     for (size_t n = 0; strcmp(so_far, text) != 0;) {

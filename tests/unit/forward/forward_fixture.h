@@ -42,6 +42,8 @@ void forward_stage_open(struct forward_stage *stage);
 void forward_stage_close(struct forward_stage *stage);
 /** Where a node listens. */
 struct address forward_stage_node(const struct forward_stage *stage, size_t node);
+/** From now on it refuses whoever comes; nobody else is given its port. */
+void forward_stage_refuse(struct forward_stage *stage, size_t node);
 /** A new snapshot with what it `says`. */
 void forward_stage_publish(struct forward_stage *stage);
 /** The same with no master at all. */
@@ -50,6 +52,7 @@ void forward_stage_publish_nothing(struct forward_stage *stage);
 void forward_stage_publish_the_same(struct forward_stage *stage);
 /** A turn or some, 2 ms at most. */
 void forward_stage_turn(struct forward_stage *stage);
+/** Some turns at least, also where the process stands still. */
 void forward_stage_run_for(struct forward_stage *stage, int64_t ms);
 
 /** A client of the first forward. */
@@ -71,7 +74,7 @@ uint64_t forward_stage_closed(const struct forward_stage *stage, enum metric_for
 
 #define RUN_UNTIL(stage, condition) \
     do { \
-        const int64_t end_ms_ = clock_boot_ms() + 5000; \
+        const int64_t end_ms_ = clock_boot_ms() + 15000; \
         while (!(condition)) { \
             cr_assert(clock_boot_ms() < end_ms_, "never: %s", #condition); \
             forward_stage_turn(stage); \

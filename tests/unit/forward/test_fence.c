@@ -3,9 +3,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../base/own_clock.h"
 #include "forward_fixture.h"
 
-TestSuite(forward_fence, .timeout = 20);
+TestSuite(forward_fence, .timeout = 60);
 
 /* The master's fence, as the watcher tells of it. */
 static void say_fence(struct forward_stage *stage, enum fence fence)
@@ -71,10 +72,12 @@ Test(forward_fence, answers_of_a_promotion_are_dropped)
     int node, client = forward_stage_open_joined(&stage, &node);
 
     say_fence(&stage, FENCE_UP);
+    (void)own_clock_stop(); /* however long this takes, it was said just before */
     forward_stage_send(node, "+OK\r\n");
     forward_stage_turn(&stage);
     forward_stage_turn(&stage);
     say_fence(&stage, FENCE_PROMOTING);
+    own_clock_go(0);
     RUN_UNTIL(&stage, forward_stage_ended(client));
     cr_expect_str_eq(forward_stage_take(client), "");
     RUN_UNTIL(&stage, forward_stage_ended(node));
@@ -177,12 +180,12 @@ Test(forward_fence, what_a_late_watcher_hears_is_a_promotion)
     int node, client = forward_stage_open_joined(&stage, &node);
 
     be_late(&stage, 1000);
+    stage.says.promoting_ms = stage.pulse.heard_boot_ms; /* before the node answers */
     forward_stage_send(node, ":1\r\n");
     forward_stage_run_for(&stage, 100);
     atomic_fetch_add(&stage.pulse.fences, 1);
     hear(&stage);
     cr_expect_str_eq(forward_stage_take(client), "");
-    stage.says.promoting_ms = clock_boot_ms() - 1000;
     stage.says.fence = FENCE_PROMOTING;
     forward_stage_publish(&stage);
     RUN_UNTIL(&stage, forward_stage_ended(client));
@@ -194,10 +197,12 @@ Test(forward_fence, a_watcher_is_asked_before_it_is_late)
     struct forward_stage stage = {0};
     int node, client = forward_stage_open_joined(&stage, &node);
 
+    (void)own_clock_stop(); /* however long this takes */
     be_late(&stage, 0);
     stage.heard_asked = 0;
     forward_stage_send(client, "GET k\r\n");
     EXPECT_COMES(&stage, node, "GET k\r\n");
+    own_clock_go(0);
     be_late(&stage, -10000);
     forward_stage_send(node, "$-1\r\n");
     EXPECT_COMES(&stage, client, "$-1\r\n");
@@ -233,13 +238,13 @@ Test(forward_fence, a_watcher_that_gives_no_sign_of_life)
 
 Test(forward_fence, a_switch_closes_those_who_spoke_and_takes_the_others_along)
 {
-    struct forward_stage stage = {.config = {.wait_ms = 300}};
+    struct forward_stage stage = {.config = {.wait_ms = 3000}};
     int node, client, silent, silents_node;
 
     client = forward_stage_open_joined(&stage, &node);
     silent = forward_stage_client(&stage);
     silents_node = forward_stage_accept(&stage, 0);
-    forward_stage_run_for(&stage, 400); /* longer than anybody waits for a master */
+    forward_stage_run_for(&stage, 3200); /* longer than anybody waits for a master */
     say_fence(&stage, FENCE_UP);
     forward_stage_run_for(&stage, 30);
     say_fence(&stage, FENCE_PROMOTING);

@@ -10,7 +10,7 @@
 #include "bellwether/base/budget.h"
 #include "forward_fixture.h"
 
-TestSuite(forward_flow, .timeout = 30);
+TestSuite(forward_flow, .timeout = 60);
 
 static int64_t processor_ms(void)
 {
@@ -26,13 +26,16 @@ static size_t flood(struct forward_stage *stage, int from, int64_t quiet_ms)
 {
     static char zeros[65536];
     size_t sent = 0;
+    int64_t last_ms = clock_boot_ms();
 
-    for (int64_t last_ms = clock_boot_ms(); clock_boot_ms() < last_ms + quiet_ms;) {
+    /* this process may be what stands still */
+    for (int turns = 0; turns < 20 || clock_boot_ms() < last_ms + quiet_ms; turns++) {
         ssize_t n = send(from, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n > 0) {
             sent += (size_t)n;
             last_ms = clock_boot_ms();
+            turns = 0;
         }
         forward_stage_turn(stage);
     }
@@ -71,11 +74,12 @@ Test(forward_flow, no_memory_to_hold_answers)
     budget_count(1 << 20);
     forward_stage_send(client, "INCR n\r\n");
     forward_stage_send(node, "+message\r\n");
-    const int64_t before_ms = processor_ms();
+    const int64_t before_ms = processor_ms(), began_ms = clock_boot_ms();
     forward_stage_run_for(&stage, 500);
     cr_expect_str_eq(forward_stage_take(client), "");
     cr_expect_str_eq(forward_stage_take(node), "");
-    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
+    cr_expect_lt(processor_ms() - before_ms, (clock_boot_ms() - began_ms) / 2,
+                 "it waits by asking");
     budget_count(-(1 << 20));
     EXPECT_COMES(&stage, client, "+message\r\n");
     stage.says.fence = FENCE_DOWN;
@@ -103,9 +107,10 @@ Test(forward_flow, no_memory)
     EXPECT_COMES(&stage, nodes[1], "INCR n\r\n");
     forward_stage_send(nodes[1], ":1\r\n");
     EXPECT_COMES(&stage, clients[1], ":1\r\n");
-    const int64_t before_ms = processor_ms();
+    const int64_t before_ms = processor_ms(), began_ms = clock_boot_ms();
     forward_stage_run_for(&stage, 500);
-    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
+    cr_expect_lt(processor_ms() - before_ms, (clock_boot_ms() - began_ms) / 2,
+                 "it waits by asking");
     cr_expect_eq(take_all(&stage, clients[0], out), out);
     cr_expect_eq(take_all(&stage, nodes[0], in), in);
     forward_stage_send(clients[0], "PING\r\n");
@@ -166,7 +171,7 @@ Test(forward_flow, what_is_kept_waits_behind_the_fence)
 /* Whether its client closed or only shut its half can't be told: a node that is silent ends it. */
 Test(forward_flow, half_closed_before_a_silent_node)
 {
-    struct forward_stage stage = {.config = {.wait_ms = 200}};
+    struct forward_stage stage = {.config = {.wait_ms = 2000}};
     int node, client = forward_stage_open_joined(&stage, &node);
 
     forward_stage_send(client, "GET k\r\n");
@@ -181,14 +186,14 @@ Test(forward_flow, half_closed_before_a_silent_node)
 /* A slow reader of an answer is not taken for one that left. */
 Test(forward_flow, half_closed_and_slow)
 {
-    struct forward_stage stage = {.config = {.wait_ms = 200}};
+    struct forward_stage stage = {.config = {.wait_ms = 2000}};
     int node, client = forward_stage_open_joined(&stage, &node);
 
     forward_stage_send(client, "GET big\r\n");
     EXPECT_COMES(&stage, node, "GET big\r\n");
     cr_assert_eq(shutdown(client, SHUT_WR), 0);
     const size_t out = flood(&stage, node, 150);
-    forward_stage_run_for(&stage, 600);
+    forward_stage_run_for(&stage, 5000);
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 0);
     cr_expect_eq(take_all(&stage, client, out), out);
     forward_stage_close_joined(&stage, client, node);
@@ -365,9 +370,11 @@ Test(forward_flow, those_who_stay_behind_are_bounded)
     for (size_t i = 0; i < 2; i++) { /* and when few do, one may stay for a while */
         int node, client = forward_stage_joined(&stage, 0, &node);
 
+        (void)own_clock_stop();
         close(node);
         RUN_UNTIL(&stage, forward_stage_ended(client));
         cr_expect(is_heard(&stage, client));
+        own_clock_go(0);
         close(client);
     }
     forward_stage_close(&stage);
@@ -382,31 +389,29 @@ static void say_replicas(struct forward_stage *stage, bool first, bool second)
         stage->replicas[i] = (struct snapshot_replica){.address = forward_stage_node(stage, 1 + i),
                                                        .healthy = i == 0 ? first : second,
                                                        .lag_bytes = 0,
-                                                       .lag_at_ms = clock_boot_ms()};
+                                                       .lag_at_ms = clock_boot_ms() + 60000};
     }
     forward_stage_publish(stage);
 }
 
 Test(forward_flow, a_node_that_refuses)
 {
-    struct forward_stage stage = {.config = {.wait_ms = 400}};
+    struct forward_stage stage = {.config = {.wait_ms = 3000}};
     int client;
 
     forward_stage_open(&stage);
     forward_stage_publish(&stage);
     const struct address at = forward_stage_node(&stage, 0);
-    close(stage.nodes[0]);
+    forward_stage_refuse(&stage, 0);
     client = forward_stage_client(&stage);
     char text[ADDRESS_TEXT_SIZE], wanted[200];
     snprintf(wanted, sizeof(wanted),
-             "-NOTSENT no connection within 400 ms: %s: Connection refused\r\n",
+             "-NOTSENT no connection within 3000 ms: %s: Connection refused\r\n",
              address_format(&at, text));
     EXPECT_COMES(&stage, client, wanted);
     RUN_UNTIL(&stage, forward_stage_ended(client));
     cr_expect_gt(stage.suspicions, 1);
     close(client);
-    stage.nodes[0] = stage.nodes[3];
-    stage.nodes[3] = -1;
     forward_stage_close(&stage);
 }
 
@@ -487,7 +492,7 @@ Test(forward_flow, replicas_in_turn_and_no_fence_for_them)
 Test(forward_flow, the_lag_of_replicas)
 {
     struct forward_stage stage = {.listen = {{.to = FORWARD_TO_REPLICA}},
-                                  .config = {.wait_ms = 300, .replica_max_lag_bytes = 100}};
+                                  .config = {.wait_ms = 3000, .replica_max_lag_bytes = 100}};
     int node, client;
 
     forward_stage_open(&stage);
@@ -502,9 +507,9 @@ Test(forward_flow, the_lag_of_replicas)
     cr_expect_not(forward_stage_ended(client));
     /* But nobody else is sent there. */
     int other = forward_stage_client(&stage);
-    EXPECT_COMES(&stage, other, "-NOTSENT no healthy replica within 300 ms\r\n");
+    EXPECT_COMES(&stage, other, "-NOTSENT no healthy replica within 3000 ms\r\n");
     stage.replicas[0].lag_bytes = 101;
-    stage.replicas[0].lag_at_ms = clock_boot_ms();
+    stage.replicas[0].lag_at_ms = clock_boot_ms() + 60000;
     forward_stage_publish(&stage);
     RUN_UNTIL(&stage, forward_stage_ended(client));
     close(other);
@@ -571,7 +576,7 @@ Test(forward_flow, a_master_that_hangs_does_not_stand_in)
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     /* It has, and none is near enough. */
     stage.replicas[0].lag_bytes = 101;
-    stage.replicas[0].lag_at_ms = clock_boot_ms();
+    stage.replicas[0].lag_at_ms = clock_boot_ms() + 60000;
     forward_stage_publish(&stage);
     node = forward_stage_accept(&stage, 0);
     RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 1);

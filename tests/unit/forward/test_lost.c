@@ -4,7 +4,7 @@
 
 #include "forward_fixture.h"
 
-TestSuite(forward_lost, .timeout = 30);
+TestSuite(forward_lost, .timeout = 60);
 
 enum { LOST_MS = 300 };
 

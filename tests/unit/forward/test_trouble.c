@@ -10,7 +10,7 @@
 #include "bellwether/base/error.h"
 #include "forward_fixture.h"
 
-TestSuite(forward_trouble, .timeout = 30);
+TestSuite(forward_trouble, .timeout = 60);
 
 #define LOGIN "*2\r\n$4\r\nAUTH\r\n$6\r\nsesame\r\n"
 
@@ -148,7 +148,7 @@ static uint64_t hang_up(struct forward_stage *stage)
 Test(forward_trouble, closed_whenever_it_is_logged_in_to)
 {
     struct forward_stage stage = {
-        .listen = {{.auth = true}}, .password = "sesame", .config = {.wait_ms = 800}};
+        .listen = {{.auth = true}}, .password = "sesame", .config = {.wait_ms = 3000}};
     int client;
 
     forward_stage_open(&stage);
@@ -183,7 +183,7 @@ static void name_the_node(struct forward_stage *stage, bool known)
 
 Test(forward_trouble, a_name_without_an_address)
 {
-    struct forward_stage stage = {.config = {.wait_ms = 800}};
+    struct forward_stage stage = {.config = {.wait_ms = 3000}};
     int client;
 
     name_the_node(&stage, false);

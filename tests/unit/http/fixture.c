@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <ctype.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ void add_replicas(struct snapshot_master *master, size_t n)
         replica->healthy = replica->link_up = replica->promotable = true;
         replica->vouched = replica->majority = true;
         replica->lag_bytes = (int64_t)(i + 1) * 100;
-        replica->lag_at_ms = clock_boot_ms();
+        replica->lag_at_ms = clock_boot_ms() + 60000; /* fresh for as long as a test takes */
         replica->priority = 100;
         snprintf(replica->flags, sizeof(replica->flags), "slave");
     }
@@ -317,13 +318,23 @@ void send_text(int fd, const char *text)
     send_bytes(fd, text, strlen(text));
 }
 
+ssize_t receive(int fd, char *bytes, size_t size)
+{
+    ssize_t n;
+
+    do {
+        n = recv(fd, bytes, size, 0);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 /* Up to and with the empty line. */
 static size_t read_head(int fd, char *head, size_t room)
 {
     size_t len = 0;
 
     while (len + 1 < room && (len < 4 || memcmp(head + len - 4, "\r\n\r\n", 4) != 0)) {
-        if (recv(fd, head + len, 1, 0) != 1) {
+        if (receive(fd, head + len, 1) != 1) {
             break;
         }
         len++;
@@ -376,7 +387,7 @@ struct reply read_reply(int fd, bool has_body)
                    : 0;
     reply.body = mem_new(expected + 1, 1);
     while (got < expected) {
-        ssize_t n = recv(fd, reply.body + got, expected - got, 0);
+        ssize_t n = receive(fd, reply.body + got, expected - got);
 
         if (n <= 0) {
             break;
@@ -392,7 +403,7 @@ bool reads_end(int fd)
 {
     char byte;
 
-    return recv(fd, &byte, 1, 0) == 0;
+    return receive(fd, &byte, 1) == 0;
 }
 
 void reply_release(struct reply *reply)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
@@ -99,6 +100,8 @@ struct reply {
 int dial(const struct harness *harness, int listener);
 void send_bytes(int fd, const char *bytes, size_t size);
 void send_text(int fd, const char *text);
+/** Whatever has come, also where the process stood still while it waited. */
+ssize_t receive(int fd, char *bytes, size_t size);
 /** Read one reply. @param has_body false for the answer to HEAD. */
 struct reply read_reply(int fd, bool has_body);
 /** True when the server closes without another byte. */

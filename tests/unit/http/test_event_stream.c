@@ -96,12 +96,24 @@ struct reader {
     bool chunked;
     struct reply head;
     char *text; /* the body so far, chunks joined */
-    size_t size, seen;
+    size_t size, seen, room;
+    char bytes[4096]; /* as they came; from `taken` to `came` they were not looked at */
+    size_t taken, came;
 };
 
 static bool read_byte(struct reader *reader, char *byte)
 {
-    return recv(reader->fd, byte, 1, 0) == 1;
+    if (reader->taken == reader->came) {
+        ssize_t n = receive(reader->fd, reader->bytes, sizeof(reader->bytes));
+
+        if (n <= 0) {
+            return false;
+        }
+        reader->taken = 0;
+        reader->came = (size_t)n;
+    }
+    *byte = reader->bytes[reader->taken++];
+    return true;
 }
 
 static bool append(struct reader *reader)
@@ -111,7 +123,10 @@ static bool append(struct reader *reader)
     if (!read_byte(reader, &byte)) {
         return false;
     }
-    reader->text = mem_resize(reader->text, reader->size + 2, 1);
+    if (reader->size + 2 > reader->room) {
+        reader->room = 2 * reader->room + 1024;
+        reader->text = mem_resize(reader->text, reader->room, 1);
+    }
     reader->text[reader->size++] = byte;
     reader->text[reader->size] = '\0';
     return true;
@@ -174,9 +189,12 @@ static struct reader open_after(const char *target, const char *id)
 /* Read until this text has come (behind what was waited for before). */
 static bool wait_for(struct reader *reader, const char *part)
 {
+    size_t from = reader->seen, length = strlen(part);
     const char *found;
 
-    while (!(found = strstr(reader->text + reader->seen, part))) {
+    while (!(found = strstr(reader->text + from, part))) {
+        /* it may have begun at the end of what has come */
+        from = reader->size > reader->seen + length ? reader->size - length : reader->seen;
         if (!read_more(reader)) {
             return false;
         }
@@ -547,8 +565,7 @@ Test(http_streams_small, a_slow_reader_is_cut_and_the_others_are_not)
         post_event("mymaster", "+sdown", detail);
         if (i % 8 == 7) { /* never further behind than the ring is long */
             EXPECT(&quick, text);
-            free(quick.text);
-            quick.text = mem_new(1, 1);
+            quick.text[0] = '\0';
             quick.size = quick.seen = 0;
         }
     }

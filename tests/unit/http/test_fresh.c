@@ -7,25 +7,27 @@
 #include "bellwether/base/clock.h"
 #include "suite_harness.h"
 
-static void start(void)
+static void start_with(int64_t poll_wait_ms)
 {
     harness_init(&harness);
-    harness.config.poll_wait_ms = 300;
+    harness.config.poll_wait_ms = poll_wait_ms;
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("mymaster"), make_master("other"), NULL));
 }
 
 /* With a deadline that does not come to anybody's help. */
-static void start_patiently(void)
+static void start(void)
 {
-    harness_init(&harness);
-    harness.config.poll_wait_ms = 20000;
-    harness_start(&harness);
-    harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
+    start_with(20000);
+}
+
+static void start_hastily(void)
+{
+    start_with(300);
 }
 
 TestSuite(http_fresh, .init = start, .fini = close_harness, .timeout = 30);
-TestSuite(http_fresh_patient, .init = start_patiently, .fini = close_harness, .timeout = 30);
+TestSuite(http_fresh_hasty, .init = start_hastily, .fini = close_harness, .timeout = 30);
 
 static void wait_until_asked(size_t n)
 {
@@ -115,17 +117,18 @@ Test(http_fresh, a_state_of_its_own_goes_first)
     reply_release(&reply);
 }
 
-Test(http_fresh, a_watcher_that_never_answers)
+Test(http_fresh_hasty, a_watcher_that_never_answers)
 {
-    int64_t before_ms = clock_boot_ms(), took_ms;
+    int64_t before_ms, took_ms;
     struct reply reply;
 
     atomic_store(&harness.script, SCRIPT_SILENT);
+    before_ms = clock_boot_ms();
     reply = get(&harness, "/master?fresh=1");
     took_ms = clock_boot_ms() - before_ms;
     cr_expect_eq(reply.status, 503);
     cr_expect(strstr(reply.body, "\"reason\":\"watcher_stalled\""), "%s", reply.body);
-    cr_expect(took_ms >= 300 && took_ms < 3000, "%ld ms", (long)took_ms);
+    cr_expect(took_ms >= 300 && took_ms < 4900, "%ld ms", (long)took_ms);
     reply_release(&reply);
 }
 
@@ -152,7 +155,7 @@ Test(http_fresh, many_at_once_on_kept_connections)
     }
 }
 
-Test(http_fresh, a_caller_that_leaves)
+Test(http_fresh_hasty, a_caller_that_leaves)
 {
     struct reply reply;
 
@@ -169,9 +172,7 @@ Test(http_fresh, a_caller_that_leaves)
     cr_expect_eq(reply.status, 503);
     reply_release(&reply);
     atomic_store(&harness.script, SCRIPT_CONFIRM);
-    reply = get(&harness, "/master?fresh=1");
-    cr_expect_eq(reply.status, 200);
-    reply_release(&reply);
+    wait_for_status("/master?fresh=1", 200);
 }
 
 Test(http_fresh, pipelined_requests_keep_their_order)
@@ -194,7 +195,7 @@ Test(http_fresh, pipelined_requests_keep_their_order)
     close(fd);
 }
 
-Test(http_fresh_patient, the_end_while_somebody_waits)
+Test(http_fresh, the_end_while_somebody_waits)
 {
     int fds[3];
     int64_t before_ms;

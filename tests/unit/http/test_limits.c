@@ -10,24 +10,31 @@
 #include "bellwether/base/memory.h"
 #include "suite_harness.h"
 
-static void start(void)
+static void start_with(int64_t idle_timeout_ms, int64_t request_timeout_ms)
 {
     harness_init(&harness);
     harness.config.max_connections = 10;
-    harness.config.idle_timeout_ms = 1000;
+    harness.config.idle_timeout_ms = idle_timeout_ms;
+    harness.config.request_timeout_ms = request_timeout_ms;
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
+}
+
+/* No time-out comes to anybody's help, nor in anybody's way. */
+static void start(void)
+{
+    start_with(60000, 0);
+}
+
+static void start_hastily(void)
+{
+    start_with(1000, 0);
 }
 
 /* With an idle time-out that closes nothing in time. */
 static void start_patiently(void)
 {
-    harness_init(&harness);
-    harness.config.max_connections = 10;
-    harness.config.idle_timeout_ms = 60000;
-    harness.config.request_timeout_ms = 1000;
-    harness_start(&harness);
-    harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
+    start_with(60000, 1000);
 }
 
 static void stop(void)
@@ -40,6 +47,7 @@ static void stop(void)
 }
 
 TestSuite(http_limits, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http_limits_hasty, .init = start_hastily, .fini = stop, .timeout = 30);
 TestSuite(http_limits_patient, .init = start_patiently, .fini = stop, .timeout = 30);
 
 /* Send raw bytes on a new connection and read one reply. */
@@ -395,7 +403,7 @@ Test(http_limits, bodies_do_not_end_a_kept_connection)
     close(fd);
 }
 
-Test(http_limits, half_a_request_and_silence)
+Test(http_limits_hasty, half_a_request_and_silence)
 {
     int64_t before_ms = clock_boot_ms();
     int half = dial(&harness, LISTEN_ALL), none = dial(&harness, LISTEN_ALL),

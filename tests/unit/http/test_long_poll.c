@@ -171,7 +171,7 @@ Test(http_waiting, prefer_with_if_none_match)
     cr_expect(is_silent(fd, 100));
     other = begin_with("GET", "/masters/mymaster", more);
     expect_line(other, 200, NULL);
-    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=1\r\n",
+    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=3\r\n",
              header_of(&reply, "etag"));
     other = begin_with("GET", "/master", more);
     cr_expect(is_silent(other, 300));

@@ -87,7 +87,7 @@ Test(http_waiting, callers_that_leave_do_no_harm)
 
     post_master(master_at("10.0.0.12:6379", 7));
     for (int i = 0; i < MANY; i++) {
-        fds[i] = begin_get("/master?wait=2s&index=7");
+        fds[i] = begin_get("/master?wait=4s&index=7");
     }
     wait_for_waiters(MANY);
     leave(fds, MANY);
@@ -204,7 +204,7 @@ Test(http_waiting_many, batches)
     for (int i = 0; i < MANY; i++) {
         char target[96];
 
-        snprintf(target, sizeof(target), "/master?wait=%ds&index=7&format=text", 20 + i % 200);
+        snprintf(target, sizeof(target), "/master?wait=%ds&index=7&format=text", 60 + i % 200);
         fds[i] = begin_get(target);
     }
     cr_expect(is_silent(fds[MANY - 1], 300));

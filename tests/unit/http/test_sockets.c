@@ -100,16 +100,21 @@ Test(http_sockets, workers_share_a_port)
 
 Test(http_sockets, ipv6_beside_ipv4_on_one_port)
 {
-    struct http_sockets *six = open_on("::1", 0, 1), *any;
+    struct http_sockets *any = NULL;
 
-    if (!six) {
-        cr_skip_test("no IPv6 here");
+    /* of IPv4 somebody else may have the port */
+    for (int tries = 0; tries < 10 && !any; tries++) {
+        struct http_sockets *six = open_on("::1", 0, 1);
+
+        if (!six) {
+            cr_skip_test("no IPv6 here");
+        }
+        cr_expect_str_eq(http_sockets_address(six, 0)->host, "::1");
+        any = open_on("0.0.0.0", http_sockets_address(six, 0)->port, 1);
+        http_sockets_free(six);
     }
-    cr_expect_str_eq(http_sockets_address(six, 0)->host, "::1");
-    any = open_on("0.0.0.0", http_sockets_address(six, 0)->port, 1);
     cr_expect_not_null(any, "%s", error);
     http_sockets_free(any);
-    http_sockets_free(six);
 }
 
 Test(http_sockets, a_name_and_an_address_that_is_not_ours)

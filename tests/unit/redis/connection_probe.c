@@ -66,7 +66,7 @@ static void on_ready(void *data, const redisReply *hello)
     if (probe->subscribe) {
         redis_conn_subscribe(probe->conn);
     }
-    if (probe->n_ready == 2) { /* opened again */
+    if (probe->n_ready == 2 && probe->close_in == NEVER) { /* opened again */
         loop_timer_start(probe->later, 20);
     }
     act(probe, IN_READY);
@@ -133,7 +133,7 @@ void probe_init(struct probe *probe)
     redis_conn_look_for_tls(probe->conn, probe->look_for_tls);
     probe->guard = loop_timer_new(probe->loop, on_guard, probe);
     probe->later = loop_timer_new(probe->loop, on_later, probe);
-    loop_timer_start(probe->guard, 8000);
+    loop_timer_start(probe->guard, 30000);
 }
 
 void probe_open(struct probe *probe, const struct address *address, int64_t timeout_ms)

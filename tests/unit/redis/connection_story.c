@@ -112,7 +112,7 @@ void story_tell_to(struct story *story, const struct peer_step *steps, int proto
     story->conn = redis_conn_new(story->loop, &hooks, story);
     story->guard = loop_timer_new(story->loop, on_guard, story);
     story->tick = loop_timer_new(story->loop, on_tick, story);
-    loop_timer_start(story->guard, 20000);
+    loop_timer_start(story->guard, 120000); /* some send 64 MB, and are looked at as they do */
     loop_timer_start(story->tick, 5);
     redis_conn_speak(story->conn, protocol);
     redis_conn_open(story->conn, fake_peer_address(story->peer), NULL, NULL, 5000);

@@ -17,7 +17,7 @@
 
 #include "bellwether/base/memory.h"
 
-#define PATIENCE_MS 15000 /* what sends much may be slow to make it */
+#define PATIENCE_MS 60000 /* what sends much may be slow to make it */
 #define SEEN_SIZE 65536
 
 struct fake_peer {
@@ -32,7 +32,8 @@ struct fake_peer {
     char trouble[256];
 };
 
-static int listen_on(const char *host, struct address *out)
+/* A port of its own, on which nobody listens yet. */
+static int bind_on(const char *host, struct address *out)
 {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -46,8 +47,7 @@ static int listen_on(const char *host, struct address *out)
     } else {
         inet_pton(AF_INET, host, &v4.sin_addr);
     }
-    if (fd < 0 || bind(fd, name, size) != 0 || listen(fd, 8) != 0 ||
-        getsockname(fd, name, &size) != 0) {
+    if (fd < 0 || bind(fd, name, size) != 0 || getsockname(fd, name, &size) != 0) {
         if (fd >= 0) {
             close(fd);
         }
@@ -119,10 +119,13 @@ static bool send_all(struct fake_peer *peer, const char *text, size_t piece)
 {
     size_t length = strlen(text);
 
-    for (size_t i = 0; i < length; i += piece) {
-        size_t n = length - i < piece ? length - i : piece;
+    for (size_t i = 0; i < length;) {
+        size_t most = length - i < piece ? length - i : piece;
+        ssize_t n = send(peer->fd, text + i, most, MSG_NOSIGNAL);
 
-        if (send(peer->fd, text + i, n, MSG_NOSIGNAL) != (ssize_t)n) {
+        if (n > 0) {
+            i += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
             snprintf(peer->trouble, sizeof(peer->trouble), "send: errno %d", errno);
             return false;
         }
@@ -275,8 +278,8 @@ struct fake_peer *fake_peer_start(const char *host, const struct peer_step *step
     peer->steps = steps;
     peer->fd = -1;
     sem_init(&peer->released, 0, 0);
-    peer->listener = listen_on(host, &peer->address);
-    if (peer->listener < 0) {
+    peer->listener = bind_on(host, &peer->address);
+    if (peer->listener < 0 || listen(peer->listener, 8) != 0) {
         free(peer);
         return NULL;
     }
@@ -326,6 +329,6 @@ struct address fake_peer_dead_address(void)
 {
     struct address address = {0};
 
-    close(listen_on("127.0.0.1", &address));
+    (void)bind_on("127.0.0.1", &address); /* and stays, so that nobody else is given the port */
     return address;
 }

@@ -3,6 +3,7 @@
  * protocol; its commands end with it.
  */
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,10 +21,10 @@ Test(redis_conn, hello_unanswered_times_out)
     static const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, END};
     struct probe probe = {0};
 
-    probe_play(&probe, steps, 150, NULL, 0);
+    probe_play(&probe, steps, 2000, NULL, 0);
     probe_expect_end(&probe, REDIS_FAIL_TIMEOUT, "HELLO");
-    cr_expect_geq(probe.closed_after_ms, 150);
-    cr_expect_lt(probe.closed_after_ms, 2000);
+    cr_expect_geq(probe.closed_after_ms, 2000);
+    cr_expect_lt(probe.closed_after_ms, 10000);
     cr_expect_eq(probe.n_ready, 0);
 }
 
@@ -57,8 +58,8 @@ Test(redis_conn, without_deadline_waits)
 
     probe_init(&probe);
     timer = loop_timer_new(probe.loop, on_guard_short, &probe);
-    loop_timer_start(timer, 300);
-    probe_open(&probe, fake_peer_address(peer), 100);
+    loop_timer_start(timer, 3000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1);
     loop_timer_free(timer);
@@ -73,7 +74,7 @@ Test(redis_conn, deadline_of_a_later_command)
 {
     static const struct peer_step steps[] = {GREET, ANSWER(PING PING, "+PONG\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
-    struct probe probe = {.commands = 1, .command_timeout_ms = 5000};
+    struct probe probe = {.commands = 1, .command_timeout_ms = 20000};
 
     probe_init(&probe);
     probe_open(&probe, fake_peer_address(peer), 2000);
@@ -81,11 +82,11 @@ Test(redis_conn, deadline_of_a_later_command)
         loop_timer_start(probe.later, 1);
         loop_run(probe.loop);
     }
-    probe.command_timeout_ms = 100;
+    probe.command_timeout_ms = 2000;
     probe_send_one(&probe);
     loop_run(probe.loop);
     probe_expect_end(&probe, REDIS_FAIL_TIMEOUT, "command");
-    cr_expect_lt(probe.closed_after_ms, 3000);
+    cr_expect_lt(probe.closed_after_ms, 10000);
     cr_expect_eq(probe.n_done, 2);
     cr_expect_eq(probe.n_lost, 1);
     probe_release(&probe);
@@ -106,7 +107,7 @@ Test(redis_conn, deadline_while_the_peer_sends_without_end)
                                       {PEER_END, NULL}};
     struct fake_peer *peer;
     /* slower than the peer; what fits into the socket does not take long all the same */
-    struct probe probe = {.subscribe = true, .command_timeout_ms = 100, .nap_every_pushes = 200};
+    struct probe probe = {.subscribe = true, .command_timeout_ms = 2000, .nap_every_pushes = 200};
     const int room = 128 * 1024;
 
     for (size_t i = 0; i < PUSHES; i++) {
@@ -124,7 +125,7 @@ Test(redis_conn, deadline_while_the_peer_sends_without_end)
     loop_run(probe.loop);
     probe_expect_end(&probe, REDIS_FAIL_TIMEOUT, "command");
     cr_expect_gt(probe.n_push, 0);
-    cr_expect_lt(probe.closed_after_ms, 6000);
+    cr_expect_lt(probe.closed_after_ms, 15000);
     probe_release(&probe);
     cr_expect_null(fake_peer_join(peer));
     fake_peer_free(peer);
@@ -147,6 +148,8 @@ Test(redis_conn, answer_that_waited_while_we_slept_counts)
     }
     probe_send_one(&probe);
     conn_stream_ready(probe.conn, LOOP_WRITE); /* it leaves now */
+    struct pollfd answer = {.fd = probe.conn->context->fd, .events = POLLIN};
+    cr_assert_eq(poll(&answer, 1, 20000), 1);
     nanosleep(&nap, NULL);
     probe.stop_in = IN_DONE;
     loop_run(probe.loop);
@@ -200,7 +203,7 @@ Test(redis_conn, end_of_file_while_idle_is_seen_at_once)
     probe_play(&probe, steps, 2000, NULL, 0);
     probe_expect_end(&probe, REDIS_FAIL_CLOSED, "end of file");
     cr_expect_eq(probe.n_ready, 1);
-    cr_expect_lt(probe.closed_after_ms, 1500);
+    cr_expect_lt(probe.closed_after_ms, 10000);
 }
 
 Test(redis_conn, answers_in_tls)

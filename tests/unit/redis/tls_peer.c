@@ -23,6 +23,7 @@ struct tls_peer {
     int fd;
     pthread_t thread;
     atomic_size_t shaken, resumed;
+    atomic_bool stopping;
     char sni[256];
 };
 
@@ -63,7 +64,7 @@ static void swallow(int fd)
     }
 }
 
-static void answer(const struct tls_peer *peer, SSL *ssl)
+static void answer(struct tls_peer *peer, SSL *ssl)
 {
     char bytes[65536];
 
@@ -84,7 +85,9 @@ static void answer(const struct tls_peer *peer, SSL *ssl)
         if (peer->wish.stalls) {
             struct pollfd gone = {.fd = SSL_get_fd(ssl), .events = POLLRDHUP};
 
-            (void)poll(&gone, 1, 20000);
+            /* the end stands behind all that is not read */
+            while (poll(&gone, 1, 20) <= 0 && !atomic_load(&peer->stopping)) {
+            }
             return;
         }
     }
@@ -177,6 +180,7 @@ const char *tls_peer_sni(struct tls_peer *peer)
 
 void tls_peer_stop(struct tls_peer *peer)
 {
+    atomic_store(&peer->stopping, true);
     shutdown(peer->fd, SHUT_RDWR);
     pthread_join(peer->thread, NULL);
     close(peer->fd);

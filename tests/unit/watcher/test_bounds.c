@@ -104,7 +104,7 @@ static void stop(void)
     close(log_file);
 }
 
-TestSuite(watch_bounds, .init = start, .fini = stop, .timeout = 120);
+TestSuite(watch_bounds, .init = start, .fini = stop, .timeout = 600);
 
 /* How many lines of the log have both. */
 static size_t logged(const char *message, const char *field)
