@@ -373,10 +373,10 @@ struct server *cluster_fail_over_from(struct cluster *cluster, const struct serv
     struct server *master = NULL;
 
     for (int i = 0; !master && i < 5; i++) {
-        const int64_t end = now_ms() + patient(cluster->failover_timeout_ms + 3000);
+        const int64_t end = running_ms() + patient(cluster->failover_timeout_ms + 3000);
 
         cluster_failover(cluster);
-        while ((!(master = cluster_master(cluster)) || master == old) && now_ms() < end) {
+        while ((!(master = cluster_master(cluster)) || master == old) && running_ms() < end) {
             master = NULL;
             nap_ms(15);
         }

@@ -51,6 +51,7 @@ char *daemon_log(const struct daemon *daemon);
 /** How many it has open, as it says itself: only root may look into its /proc. */
 long daemon_descriptors(const struct daemon *daemon);
 
+/** Where the machine stood still, so that the daemon says so: what it says when that is over. */
 struct http_answer *daemon_get(const struct daemon *daemon, const char *path);
 struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path,
                                     const char *header);
@@ -102,9 +103,9 @@ void expect_reason(const struct daemon *daemon, const char *reason, int64_t boun
 /* The daemon's log is written behind its answers: what is expected of it comes in a moment. */
 #define EXPECT_LOGGED(daemon, condition) \
     do { \
-        const int64_t logged_end_ = now_ms() + patient(2000); \
+        const int64_t logged_end_ = running_ms() + patient(2000); \
         while (!(condition)) { \
-            cr_assert(now_ms() < logged_end_, "not in the log: %s\n%s", #condition, \
+            cr_assert(running_ms() < logged_end_, "not in the log: %s\n%s", #condition, \
                       daemon_log(daemon)); \
             nap_ms(15); \
         } \

@@ -73,6 +73,16 @@ void scene_record(const char *method, const char *path, long status, json_t *hea
 
 /** Monotonic milliseconds. */
 int64_t now_ms(void);
+/**
+ * The same without the times in which this machine did not let the test run: what is to happen
+ * within a bound is measured so. What must not happen before a time is not.
+ */
+int64_t running_ms(void);
+/**
+ * Whether this machine stood still so long, and so lately, that the daemon may have to ask
+ * everybody again (it says watcher_stalled meanwhile), and others may have been given up.
+ */
+bool stood_still_lately(void);
 /** A short pause inside a loop that waits for a condition; nothing else may sleep. */
 void nap_ms(int ms);
 /** Bounds are multiplied by TEST_PATIENCE (sanitizers, slow machines). */
@@ -81,20 +91,26 @@ int64_t patient(int64_t ms);
 /* Wait until the condition holds, at most bound_ms; the test fails when it doesn't. */
 #define WAIT_UNTIL(bound_ms, condition) \
     do { \
-        const int64_t wait_end_ = now_ms() + patient(bound_ms); \
+        const int64_t wait_end_ = running_ms() + patient(bound_ms); \
         while (!(condition)) { \
-            cr_assert(now_ms() < wait_end_, "not within %lld ms: %s", (long long)(bound_ms), \
+            cr_assert(running_ms() < wait_end_, "not within %lld ms: %s", (long long)(bound_ms), \
                       #condition); \
             nap_ms(15); \
         } \
     } while (0)
 
-/* The condition must hold every time it is looked at, for so long. */
+/*
+ * The condition must hold every time it is looked at, for so long; where the machine stood still,
+ * soon again.
+ */
 #define HOLDS_FOR(span_ms, condition) \
     do { \
         const int64_t hold_end_ = now_ms() + (span_ms); \
         do { \
-            cr_assert(condition, "does not hold: %s", #condition); \
+            if (!(condition)) { \
+                cr_assert(stood_still_lately(), "does not hold: %s", #condition); \
+                WAIT_UNTIL(5000, condition); \
+            } \
             nap_ms(10); \
         } while (now_ms() < hold_end_); \
     } while (0)
