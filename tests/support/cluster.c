@@ -189,12 +189,15 @@ void server_start(struct server *server)
               process_log(server->process), file_read(server->process->out_path));
 }
 
-/* Shorter periods: SENTINEL DEBUG is forgotten when the Sentinel ends. */
+/*
+ * Shorter periods: SENTINEL DEBUG is forgotten when the Sentinel ends. A replica that was not heard
+ * of for five ping periods is not chosen, and a failover aborted for want of another.
+ */
 static void sentinel_hurry(const struct server *sentinel)
 {
     const char *said = redis_say(
         sentinel,
-        "SENTINEL DEBUG INFO-PERIOD 1000 PING-PERIOD 200 ASK-PERIOD 300 PUBLISH-PERIOD 300 "
+        "SENTINEL DEBUG INFO-PERIOD 1000 PING-PERIOD 400 ASK-PERIOD 300 PUBLISH-PERIOD 300 "
         "TILT-PERIOD 1000 MIN-LINK-RECONNECT-PERIOD 1000 ELECTION-TIMEOUT 3000");
 
     cr_assert_str_eq(said, "OK", "SENTINEL DEBUG: %s", said);
@@ -227,7 +230,7 @@ struct cluster *cluster_start(const struct cluster_spec *spec)
 struct cluster *cluster_start_one(const char *conf)
 {
     return cluster_start(&(struct cluster_spec){
-        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_conf = conf});
+        .nodes = 1, .sentinels = 1, .down_after_ms = CLUSTER_STEADY_MS, .node_conf = conf});
 }
 
 struct server *cluster_add_node(struct cluster *cluster, const struct server *master)
@@ -373,10 +376,10 @@ struct server *cluster_fail_over_from(struct cluster *cluster, const struct serv
     struct server *master = NULL;
 
     for (int i = 0; !master && i < 5; i++) {
-        const int64_t end = running_ms() + patient(cluster->failover_timeout_ms + 3000);
+        const int64_t end = now_ms() + patient(cluster->failover_timeout_ms + 3000);
 
         cluster_failover(cluster);
-        while ((!(master = cluster_master(cluster)) || master == old) && running_ms() < end) {
+        while ((!(master = cluster_master(cluster)) || master == old) && now_ms() < end) {
             master = NULL;
             nap_ms(15);
         }

@@ -15,6 +15,12 @@
 
 enum { CLUSTER_MAX = 8 };
 
+/*
+ * A down-after-milliseconds for tests in which nobody is to be called down: with a short one
+ * Sentinels fail over by themselves where the machine lets a node wait for its turn.
+ */
+enum { CLUSTER_STEADY_MS = 60000 };
+
 /* One redis-server or redis-sentinel. */
 struct server {
     struct process *process;

@@ -208,6 +208,20 @@ char *daemon_log(const struct daemon *daemon)
     return process_log(daemon->process);
 }
 
+size_t daemon_pauses(const struct daemon *daemon)
+{
+    return count_in(daemon_log(daemon), "msg=\"the clock jumped");
+}
+
+void expect_paused(const struct daemon *daemon, size_t before, const char *what, const char *file,
+                   int line)
+{
+    for (const int64_t end = wait_ends_ms(0); daemon_pauses(daemon) <= before; nap_ms(15)) {
+        cr_assert(now_ms() < end, "%s:%d: does not hold: %s\nlog: %s", file, line, what,
+                  daemon_log(daemon));
+    }
+}
+
 long daemon_descriptors(const struct daemon *daemon)
 {
     static const char name[] = "\nprocess_open_fds ";
@@ -354,9 +368,8 @@ bool fence_is(const struct daemon *daemon, const char *fence)
 
 void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
 {
-    for (const int64_t end = running_ms() + patient(bound_ms); !fence_is(daemon, fence);
-         nap_ms(2)) {
-        cr_assert(running_ms() < end, "the fence is not %s within %lld ms: %s", fence,
+    for (const int64_t end = wait_ends_ms(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
                   (long long)bound_ms, daemon_log(daemon));
     }
 }
@@ -406,9 +419,8 @@ static void give_up(const struct daemon *daemon, const char *wanted, const char 
 void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms,
                    const char *file, int line)
 {
-    for (const int64_t end = running_ms() + patient(bound_ms); !says_master(daemon, node);
-         nap_ms(15)) {
-        if (running_ms() > end) {
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_master(daemon, node); nap_ms(15)) {
+        if (now_ms() > end) {
             give_up(daemon, text("200 with %s within %lld ms", node->address, (long long)bound_ms),
                     file, line);
         }
@@ -418,9 +430,9 @@ void expect_master(const struct daemon *daemon, const struct server *node, int64
 void expect_none(const struct daemon *daemon, const char *state, const char *reason,
                  int64_t bound_ms, const char *file, int line)
 {
-    for (const int64_t end = running_ms() + patient(bound_ms); !says_none(daemon, state, reason);
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_none(daemon, state, reason);
          nap_ms(15)) {
-        if (running_ms() > end) {
+        if (now_ms() > end) {
             give_up(daemon,
                     text("503, state %s, reason %s within %lld ms", !state ? "any" : state,
                          !reason ? "any" : reason, (long long)bound_ms),
@@ -432,9 +444,8 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line)
 {
-    for (const int64_t end = running_ms() + patient(bound_ms); !says_reason(daemon, reason);
-         nap_ms(15)) {
-        if (running_ms() > end) {
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_reason(daemon, reason); nap_ms(15)) {
+        if (now_ms() > end) {
             give_up(
                 daemon,
                 text("reason %s within %lld ms", !reason ? "null" : reason, (long long)bound_ms),

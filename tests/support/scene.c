@@ -53,7 +53,7 @@ const char *scene_folder(void)
 
 /* ---- the time that the machine gives ---- */
 
-enum { LOOK_MS = 10, LATE_MS = 2, STILL_MS = 250, LATELY_MS = 3000 };
+enum { LOOK_MS = 10, LATE_MS = 2, STILL_MS = 400, LATELY_MS = 12000 };
 
 /* A thread that wants to run again and again, and notes how late it does. */
 static struct {
@@ -367,4 +367,11 @@ int64_t patient(int64_t ms)
     const long times = !factor ? 1 : strtol(factor, NULL, 10);
 
     return ms * (times < 1 ? 1 : times);
+}
+
+int64_t wait_ends_ms(int64_t bound_ms)
+{
+    enum { STANDSTILL_MS = 2000 };
+
+    return now_ms() + patient(bound_ms) + STANDSTILL_MS;
 }

@@ -101,11 +101,11 @@ static const char *said(const struct stream *stream)
 const struct stream_event *stream_wait(struct stream *stream, size_t *from, const char *kind,
                                        const char *part, int64_t bound_ms)
 {
-    const int64_t end = running_ms() + patient(bound_ms);
+    const int64_t end = wait_ends_ms(bound_ms);
 
     for (size_t i = *from;; i++) {
-        while (i >= stream->n && !stream->ended && running_ms() < end) {
-            (void)stream_read(stream, end - running_ms());
+        while (i >= stream->n && !stream->ended && now_ms() < end) {
+            (void)stream_read(stream, end - now_ms());
         }
         cr_assert(i < stream->n,
                   "no event %s with %s within %lld ms (%s) behind the first %zu of%s", kind, part,
@@ -122,10 +122,10 @@ const struct stream_event *stream_wait(struct stream *stream, size_t *from, cons
 
 bool stream_ends(struct stream *stream, int64_t bound_ms)
 {
-    const int64_t end = running_ms() + patient(bound_ms);
+    const int64_t end = now_ms() + patient(bound_ms);
 
-    while (!stream->ended && running_ms() < end) {
-        (void)stream_read(stream, end - running_ms());
+    while (!stream->ended && now_ms() < end) {
+        (void)stream_read(stream, end - now_ms());
     }
     return stream->ended;
 }

@@ -51,9 +51,9 @@ void trail_until(struct trail *trail, const struct server *node, int64_t bound_m
 {
     const char *wanted = text("200 %c", node_letter(trail->cluster, node));
 
-    for (const int64_t end = running_ms() + patient(bound_ms); strcmp(trail->last, wanted) != 0;
+    for (const int64_t end = wait_ends_ms(bound_ms); strcmp(trail->last, wanted) != 0;
          nap_ms(10)) {
-        cr_assert(running_ms() < end, "not \"%s\" within %lld ms but: %s\nlog: %s", wanted,
+        cr_assert(now_ms() < end, "not \"%s\" within %lld ms but: %s\nlog: %s", wanted,
                   (long long)bound_ms, trail->said, daemon_log(trail->daemon));
         trail_look(trail);
     }
@@ -63,7 +63,7 @@ void trail_until(struct trail *trail, const struct server *node, int64_t bound_m
 static struct server *look_for_switch(struct trail *trail, struct cluster *cluster,
                                       const struct server *old, int64_t bound_ms)
 {
-    for (const int64_t end = running_ms() + patient(bound_ms); running_ms() < end;) {
+    for (const int64_t end = now_ms() + patient(bound_ms); now_ms() < end;) {
         struct server *master = cluster_master(cluster);
 
         if (master && master != old) {
