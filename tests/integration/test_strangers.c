@@ -44,7 +44,8 @@ static struct fake_words good_words(const struct cluster *cluster, struct fake_o
 
 SCENE(integration_strangers, one_of_four_moves_nothing_to_a_node_that_it_invented)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     struct fake_other others[3];
     struct fake_words words = good_words(cluster, others);
     struct fake *evil = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
@@ -100,7 +101,8 @@ SCENE(integration_strangers, a_crash_failover_beside_one_that_names_a_listed_rep
 SCENE(integration_strangers, what_one_lists_is_neither_dialled_nor_known)
 {
     enum { MANY = 3000 };
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     struct fake *stranger = fake_start(FAKE_SILENT, &(struct fake_words){0});
     struct fake_other *others = scene_alloc(sizeof(*others) * MANY);
     struct fake_words words = good_words(cluster, others);
