@@ -283,7 +283,7 @@ SCENE(integration_self, a_minority_is_refused_unless_any_will_do)
     WAIT_UNTIL(8000, refuses(replica, "/self/replica", "no_majority"));
     cr_assert_eq(status_of(strict, "/self/ready"), 503);
     cr_assert_eq(status_of(strict, "/self"), 200, "what it is, is known all the same");
-    cr_assert(says_master(strict, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(strict, &cluster->nodes[0]));
     HOLDS_FOR(1500, status_of(lenient, "/self/master") == 200 &&
                         status_of(strict, "/self/master") == 503);
     server_start(&cluster->sentinels[1]);

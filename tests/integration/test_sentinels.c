@@ -33,7 +33,7 @@ SCENE(integration_sentinels, all_gone_and_back_while_the_master_lives)
         server_start(&cluster->sentinels[i]);
     }
     EXPECT_REASON(daemon, NULL, 12000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
     trail_look(trail);
     cr_assert_str_eq(trail->said, "200 A", "%s\n%s", trail->said, daemon_log(daemon));
 }
@@ -105,7 +105,7 @@ SCENE(integration_sentinels, noquorum_is_shown)
     cr_assert(json_is_false(http_value(sentinels, text("sentinels.%d.ckquorum.ok", row))));
     cr_assert(http_true(sentinels, text("sentinels.%d.reachable", row)),
               "an error reply is an answer: %s", http_text(sentinels));
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
     cr_assert_not(http_true(daemon_get(daemon, "/master"), "majority"));
     EXPECT_REASON(daemon, "no_majority", 2000);
 }
@@ -158,7 +158,7 @@ SCENE(integration_sentinels, others_are_learned_and_forgotten)
         (void)redis_say(&cluster->sentinels[i], "SENTINEL RESET mymaster");
     }
     WAIT_UNTIL(25000, http_number(daemon_get(daemon, "/sentinels"), "known") == 2);
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
 }
 
 SCENE(integration_sentinels, one_that_accepts_and_never_answers)
@@ -211,7 +211,7 @@ SCENE(integration_sentinels, peers_that_are_no_sentinels)
                       "%s", http_text(sentinels));
     }
     cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 1);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
 }
 
 SCENE(integration_sentinels, only_a_plain_redis_as_sentinel)
@@ -303,7 +303,7 @@ SCENE(integration_sentinels, one_that_stalls_after_answering)
     words.stall = true;
     fake_say(sentinel, &words);
     EXPECT_REASON(daemon, "no_sentinel_reachable", 5000);
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
     words.stall = false;
     fake_say(sentinel, &words);
     EXPECT_REASON(daemon, NULL, 8000);
@@ -396,7 +396,7 @@ SCENE(integration_sentinels, the_disagreeing_one_is_marked)
         http_value(sentinels, text("sentinels.%d.agrees", sentinel_row(sentinels, odd->address)))));
     HOLDS_FOR(3500, says_master(daemon, new_master)); /* longer than three polls */
     WAIT_UNTIL(6000, !http_true(daemon_get(daemon, "/master"), "majority"));
-    cr_assert(says_master(daemon, new_master));
+    HOLDS_NOW(says_master(daemon, new_master));
 }
 
 SCENE(integration_sentinels, conflict_of_equal_epochs)

@@ -116,9 +116,9 @@ SCENE(integration_state_lost, another_run_id_at_the_same_address_counts_once)
     WAIT_UNTIL(25000, known(daemon) == 3);
     HOLDS_FOR(2500, known(daemon) == 3 && json_array_size(http_value(
                                               daemon_get(daemon, "/sentinels"), "sentinels")) == 3);
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
     EXPECT_REASON(daemon, NULL, 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
 }
 
 /* ---- with fakes: one Sentinel each on a port of its own, all for one node ---- */

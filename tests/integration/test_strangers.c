@@ -64,7 +64,7 @@ SCENE(integration_strangers, one_of_four_moves_nothing_to_a_node_that_it_invente
     EXPECT_REASON(daemon, "disputed", 4000);
     trail_for(trail, 4000);
     cr_assert_str_eq(trail->said, "200 A", "%s\n%s", trail->said, daemon_log(daemon));
-    cr_assert_eq(count_of(daemon, "agreeing"), 3);
+    HOLDS_NOW(count_of(daemon, "agreeing") == 3);
     cr_assert(!strstr(daemon_get(daemon, "/replicas")->body, fake_address(evil)) ||
                   strstr(daemon_get(daemon, "/replicas")->body, "not_vouched_for"),
               "%s", daemon_get(daemon, "/replicas")->body);
@@ -147,7 +147,7 @@ SCENE(integration_strangers, another_deployments_sentinel_given_by_mistake)
     WAIT_UNTIL(5000, shown_foreign(daemon, theirs->sentinels[0].address));
     HOLDS_FOR(3000, says_master(daemon, &ours->nodes[0]) && count_of(daemon, "known") == 3);
     EXPECT_RESULT(command_run(daemon, "GET", "whose", NULL), "'ours'");
-    cr_assert(says_reason(daemon, NULL), "%s", daemon_get(daemon, "/master")->body);
+    HOLDS_NOW(says_reason(daemon, NULL));
     WAIT_UNTIL(15000, strstr(daemon_log(daemon), "of another deployment") != NULL);
     EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "another deployment") == 1);
     cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body, "foreign"));
@@ -235,7 +235,7 @@ SCENE(integration_strangers, sentinels_replaced_one_by_one)
         WAIT_UNTIL(25000,
                    strcmp(row_string(daemon, sentinel->address, "run_id"), sentinel->run_id) == 0 &&
                        count_of(daemon, "known") == 3 && count_of(daemon, "agreeing") == 3);
-        cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+        HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
     }
 }
 
@@ -257,6 +257,6 @@ SCENE(integration_strangers, seven_taken_down_to_three)
         (void)redis_say(&cluster->sentinels[i], "SENTINEL RESET mymaster");
     }
     WAIT_UNTIL(80000, count_of(daemon, "known") == 3);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
     cr_assert_eq(count_of(daemon, "voters_needed"), 2);
 }
