@@ -353,13 +353,26 @@ void cluster_failover(struct cluster *cluster)
 {
     for (size_t i = 0; i < cluster->n_sentinels; i++) {
         if (server_lives(&cluster->sentinels[i])) {
+            cluster->left = sentinel_says(&cluster->sentinels[i], cluster->name);
             WAIT_UNTIL(15000, strcmp(redis_say(&cluster->sentinels[i], "SENTINEL FAILOVER %s",
                                                cluster->name),
                                      "OK") == 0);
+            cluster->left_ms = now_ms();
             return;
         }
     }
     cr_assert_fail("no Sentinel lives");
+}
+
+bool cluster_is_before_switch(struct cluster *cluster, const struct server *old)
+{
+    const struct server *master = cluster_master(cluster);
+
+    if (master == old && cluster->left && strcmp(cluster->left, old->address) == 0 &&
+        now_ms() > cluster->left_ms + patient(cluster->failover_timeout_ms + 3000)) {
+        cluster_failover(cluster);
+    }
+    return !master || master == old;
 }
 
 struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
@@ -367,25 +380,16 @@ struct server *cluster_wait_switch(struct cluster *cluster, const struct server 
 {
     struct server *master = NULL;
 
-    WAIT_UNTIL(bound_ms, (master = cluster_master(cluster)) && master != old);
+    WAIT_UNTIL(bound_ms,
+               !cluster_is_before_switch(cluster, old) && (master = cluster_master(cluster)));
+    cluster->left = NULL;
     return master;
 }
 
 struct server *cluster_fail_over_from(struct cluster *cluster, const struct server *old)
 {
-    struct server *master = NULL;
-
-    for (int i = 0; !master && i < 5; i++) {
-        const int64_t end = now_ms() + patient(cluster->failover_timeout_ms + 3000);
-
-        cluster_failover(cluster);
-        while ((!(master = cluster_master(cluster)) || master == old) && now_ms() < end) {
-            master = NULL;
-            nap_ms(15);
-        }
-    }
-    cr_assert(master && master != old, "Sentinels did not fail over");
-    return master;
+    cluster_failover(cluster);
+    return cluster_wait_switch(cluster, old, 30000);
 }
 
 void server_kill(struct server *server)
