@@ -90,7 +90,7 @@ SCENE(integration_names, one_node_by_a_name_and_by_its_ip)
                   strcmp(http_string(daemon_get(daemon, "/master"), "address"), address) == 0);
     cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
     cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"), since);
-    WAIT_UNTIL(15000, json_is_integer(
+    WAIT_UNTIL(25000, json_is_integer(
                           http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), 1, "%s",
                  http_text(daemon_get(daemon, "/replicas")));

@@ -98,6 +98,7 @@ SCENE(integration_replicas, replica_added_and_removed)
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    publish_seldom(cluster);
     WAIT_UNTIL(25000, is_healthy(daemon, cluster->nodes[1].address, true));
     const char *tag = http_header(daemon_get(daemon, "/replicas"), "etag");
     struct server *added = cluster_add_node(cluster, &cluster->nodes[0]);
@@ -279,10 +280,13 @@ SCENE(integration_replicas, max_lag_judges_by_nothing_old)
     HOLDS_FOR(6000, status_of(daemon, "/livez") == 200);
     leave_behind(master, replica, "key");
     const int64_t asked_ms = running_ms();
-    cr_assert_eq(status_of(daemon, within[0]), 503, "%s",
-                 http_text(daemon_get(daemon, "/replicas")));
+    const long status = status_of(daemon, within[0]);
     cr_assert_lt(running_ms() - asked_ms, patient(900));
-    cr_assert_neq(status_of(daemon, within[1]), 200);
+    /* after a pause all was asked anew, and no caller sets the pace */
+    cr_assert(status == 503 || stood_still_lately(), "%s",
+              http_text(daemon_get(daemon, "/replicas")));
+    HOLDS_NOW(status_of(daemon, within[0]) == 503);
+    HOLDS_NOW(status_of(daemon, within[1]) != 200);
     server_thaw(replica);
     for (size_t i = 0; i < 2; i++) {
         WAIT_UNTIL(5000, status_of(daemon, within[i]) == 200);
