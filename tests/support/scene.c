@@ -93,19 +93,22 @@ static void *look_out(void *unused)
 
 static void lookout_start(void)
 {
+    (void)pthread_mutex_lock(&lookout.mutex);
     lookout.due_ms = now_ms() + LOOK_MS;
     lookout.ends = false;
     lookout.runs = pthread_create(&lookout.thread, NULL, look_out, NULL) == 0;
+    (void)pthread_mutex_unlock(&lookout.mutex);
 }
 
 static void lookout_end(void)
 {
-    if (lookout.runs) {
-        (void)pthread_mutex_lock(&lookout.mutex);
-        lookout.ends = true;
-        (void)pthread_mutex_unlock(&lookout.mutex);
+    (void)pthread_mutex_lock(&lookout.mutex);
+    const bool runs = lookout.runs;
+    lookout.runs = false;
+    lookout.ends = true;
+    (void)pthread_mutex_unlock(&lookout.mutex);
+    if (runs) {
         (void)pthread_join(lookout.thread, NULL);
-        lookout.runs = false;
     }
 }
 
