@@ -22,7 +22,7 @@
 #define SCENE_SUITE(suite) \
     TestSuite(suite, .init = scene_start, .fini = scene_end, .timeout = SCENE_TIMEOUT)
 /* Much more than any test takes alone: it ends what hangs, and is no measure of speed. */
-#define SCENE_TIMEOUT 90
+#define SCENE_TIMEOUT 180
 
 /* A test: its body, then the checks that a failed assertion inside `.fini` could not report. */
 #define SCENE(suite, what) \
