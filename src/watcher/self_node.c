@@ -33,7 +33,7 @@ enum {
 
 /* What the node itself said last. */
 struct self_said {
-    bool settled; /* an attempt ended since the start */
+    bool settled; /* an attempt ended since the start, or the last gap */
     bool gone;    /* it can't be reached */
     bool timed_out;
     bool loading;
@@ -54,6 +54,7 @@ struct self {
     bool round_loading;
     bool wary;         /* ask again soon */
     bool reopen;       /* with other credentials */
+    bool stalled;      /* a gap made void what it had said */
     unsigned failures; /* attempts that ended without an answer, in a row */
     struct self_said said;
     int64_t asked_us; /* when the question was put that said.role is the answer to */
@@ -396,6 +397,11 @@ static bool said_since(const struct self *self, int64_t us)
     return !self->said.gone && self->asked_us > us;
 }
 
+static const char *why_unsettled(const struct self *self)
+{
+    return self->stalled ? reason_text(REASON_WATCHER_STALLED) : "starting";
+}
+
 static void show_as_master(const struct self *self, const struct master *master,
                            const struct snapshot_master *shown, struct snapshot_self *out)
 {
@@ -407,7 +413,7 @@ static void show_as_master(const struct self *self, const struct master *master,
     out->majority = shown->majority;
     out->ready = true;
     if (!self->said.settled) {
-        show_why_not(out, "starting");
+        show_why_not(out, why_unsettled(self));
     } else if (!snapshot_master_serves(shown)) {
         show_why_not(out, state ? state : master_state_text(shown->state));
     } else if (self->said.loading) {
@@ -430,7 +436,7 @@ static void show_as_replica(const struct self *self, const struct master *master
     out->lag_at_ms = replica->lag_at_ms;
     out->ready = link_up && (self->said.role == SELF_REPLICA || replica->healthy);
     if (!self->said.settled) {
-        show_why_not(out, "starting");
+        show_why_not(out, why_unsettled(self));
     } else if (self->said.gone) {
         show_why_not(out, self->said.timed_out ? "redis_timeout" : "redis_unreachable");
     } else if (self->said.loading) {
@@ -473,7 +479,9 @@ static void self_show(struct self *self, const struct snapshot *in, struct snaps
         if (self->unmatched_since_ms < 0) {
             self->unmatched_since_ms = clock_boot_ms();
         }
-        show_why_not(out, self->said.settled && in->all_resolved ? "unknown_node" : "starting");
+        show_why_not(out, !self->said.settled ? why_unsettled(self)
+                          : in->all_resolved  ? "unknown_node"
+                                              : "starting");
     }
     if (wary && !self->wary) {
         self_schedule(self, CHECK_SOON_MS);
@@ -546,6 +554,7 @@ void selves_void(struct watcher *watcher)
         role_check_free(self->role_check); /* its socket may hold answers from before */
         self->role_check = NULL;
         self->said.role = SELF_UNKNOWN;
+        self->stalled = self->stalled || self->said.settled;
         self->said.settled = false;
         loop_timer_start(self->timer, 0);
     }

@@ -240,7 +240,7 @@ SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
     certificates_make(
         folder,
         &(struct certificate){
-            .name = "good", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = -60, .ends_s = 5});
+            .name = "good", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = -60, .ends_s = 9});
     struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags, .no_listen = true});
     daemon->certificates = folder;
     daemon->port = port;
@@ -250,7 +250,7 @@ SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
     struct raw *kept = raw_open(port);
     cr_assert(kept);
     cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200);
-    WAIT_UNTIL(9000, log_count(daemon, "a certificate has expired") == 1);
+    WAIT_UNTIL(13000, log_count(daemon, "a certificate has expired") == 1);
     cr_assert(strstr(s_client(daemon, "-tls1_3", NULL, NULL).err, "certificate has expired"));
     cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200, "who is connected stays so");
     daemon_signal(daemon, SIGHUP);
@@ -297,8 +297,8 @@ SCENE(integration_https, tls_on_a_plain_port_is_said_once)
 
         cr_assert(http_secured(daemon->port) ? answer->status == 200 : answer->status == 0);
     }
-    cr_assert_eq(log_count(daemon, "these bytes begin a TLS connection"),
-                 http_secured(daemon->port) ? 0 : 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "these bytes begin a TLS connection") ==
+                              (http_secured(daemon->port) ? 0 : 1));
 }
 
 SCENE(integration_https, a_head_that_does_not_end)
@@ -495,7 +495,6 @@ SCENE(integration_https, rotation_cuts_nobody)
     const char *folder = daemon->certificates;
     struct raw *kept = raw_open(daemon->port);
     const char *first = serial(daemon);
-    size_t changes = 0;
 
     certificates_make(folder, &(struct certificate){.name = "next",
                                                     .issuer = "ca",
@@ -517,9 +516,8 @@ SCENE(integration_https, rotation_cuts_nobody)
             answer = daemon_get(daemon, "/livez");
             cr_assert_eq(answer->status, 200, "%d: %s", turn, http_text(answer));
         }
-        changes += turn == 0 ? strcmp(serial(daemon), first) != 0 : 0;
+        WAIT_UNTIL(5000, turn > 0 || strcmp(serial(daemon), first) != 0); /* the new one is shown */
     }
-    cr_assert_eq(changes, 1, "the new one is shown");
     WAIT_UNTIL(3000, strcmp(serial(daemon), first) == 0);
     cr_assert_eq(metric_of(daemon, "bellwether_reload_success"), 1);
 }

@@ -137,7 +137,8 @@ SCENE(integration_listen, a_start_without_descriptors)
 
 SCENE(integration_listen, two_workers_say_the_same)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
     struct server *old = &cluster->nodes[0];
 

@@ -50,7 +50,8 @@ SCENE(integration_masters, unknown_name_says_what_sentinels_know)
 
 SCENE(integration_masters, two_named_ones)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     struct server *second = add_second(cluster);
     const struct daemon *daemon =
         daemon_start(cluster, "--master", "second", "--master", "mymaster", NULL);
@@ -65,7 +66,7 @@ SCENE(integration_masters, two_named_ones)
     cluster_failover(cluster); /* of mymaster; the other master stays as it is */
     struct server *next = cluster_wait_switch(cluster, old, 30000);
     WAIT_UNTIL(1000, says_master_at(daemon, "/masters/mymaster", next));
-    cr_assert(says_master_at(daemon, "/masters/second", second));
+    HOLDS_NOW(says_master_at(daemon, "/masters/second", second));
 }
 
 SCENE(integration_masters, default_master_option)
@@ -113,7 +114,7 @@ SCENE(integration_masters, discovered_ones_appear_and_vanish)
     }
     WAIT_UNTIL(25000, status_of(daemon, "/masters/second") == 404);
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), 1);
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
 }
 
 SCENE(integration_masters, default_that_is_removed_makes_room)
@@ -152,7 +153,7 @@ SCENE(integration_masters, name_with_odd_bytes)
     cluster_monitor(cluster, "a.b-c_d", node);
     const struct daemon *daemon = daemon_start(cluster, "--master", "a.b-c_d", NULL);
     EXPECT_MASTER(daemon, node, 4000);
-    cr_assert(says_master_at(daemon, "/masters/a%2Eb%2dc_d", node));
+    HOLDS_NOW(says_master_at(daemon, "/masters/a%2Eb%2dc_d", node));
     cr_assert_eq(status_of(daemon, "/masters/a%2Fb"), 404);
     cr_assert_eq(status_of(daemon, "/masters/A.B-C_D"), 404, "matching is exact");
 }
@@ -244,10 +245,11 @@ SCENE(integration_masters, many_stay_below_the_ceiling_of_questions)
 /* @return how long it took. */
 static long alive_ms(const struct daemon *daemon)
 {
+    const int64_t asked_ms = running_ms();
     const struct http_answer *answer = daemon_get(daemon, "/livez");
 
     cr_assert_eq(answer->status, 200, "%s", http_text(answer));
-    return (long)(answer->answered_ms - answer->asked_ms);
+    return (long)(running_ms() - asked_ms);
 }
 
 static long longer(long a, long b)
@@ -304,7 +306,7 @@ SCENE(integration_masters, more_than_are_taken_in)
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), TAKEN);
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")),
                  REPLICAS_TAKEN);
-    cr_assert(says_master(daemon, node));
+    HOLDS_NOW(says_master(daemon, node));
     cr_assert(slowest_ms < patient(500), "/livez took %ld ms", slowest_ms);
     cr_assert(daemon_is_sanitized() || (most_kb > 0 && most_kb < MOST_KB), "RssAnon %ld kB",
               most_kb);

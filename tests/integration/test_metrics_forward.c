@@ -10,7 +10,8 @@ SCENE_SUITE(integration_metrics_forward);
 
 SCENE(integration_metrics_forward, what_forwards_did)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--workers", "2", NULL);
 

@@ -318,10 +318,11 @@ SCENE(integration_options, once_in_every_format)
     result = daemon_run(5000, "--sentinel", seed, "--once", "--format", "text", NULL);
     cr_assert_eq(result.exit_code, 0);
     cr_assert_str_eq(result.out, text("%s\n", address));
+    const int64_t began_ms = running_ms();
     result = daemon_run(5000, "--sentinel", seed, "--once", "--format=url", NULL);
     cr_assert_eq(result.exit_code, 0);
     cr_assert_str_eq(result.out, text("redis://%s\n", address));
-    cr_assert_leq(result.took_ms, patient(2000));
+    cr_assert_leq(running_ms() - began_ms, patient(2000));
 }
 
 static void expect_no_master(struct process_result result, const char *word)
@@ -336,11 +337,12 @@ SCENE(integration_options, once_without_a_master)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const char *seed = cluster->sentinels[0].address;
+    const int64_t began_ms = running_ms();
     struct process_result result =
         daemon_run(8000, "--sentinel", text("127.0.0.1:%u", port_reserve()), "--once", NULL);
 
     expect_no_master(result, "no_sentinel_reachable");
-    cr_assert_leq(result.took_ms, patient(4000));
+    cr_assert_leq(running_ms() - began_ms, patient(4000));
     expect_no_master(daemon_run(8000, "--sentinel", seed, "--master", "nosuch", "--once", NULL),
                      "unknown_name");
     expect_no_master(daemon_run(8000, "--sentinel", "no-such-host.invalid:26379", "--once", NULL),
@@ -371,9 +373,10 @@ SCENE(integration_options, once_waits)
     cluster_run(cluster);
     cr_assert_eq(process_wait(once, patient(20000)), 0, "%s", process_log(once));
     cr_assert_str_eq(file_read(once->out_path), text("%s\n", cluster->nodes[0].address));
+    const int64_t began_ms = running_ms();
     const struct process_result result = daemon_run(
         8000, "--sentinel", text("127.0.0.1:%u", port_reserve()), "--once", "--wait", "2s", NULL);
     expect_no_master(result, NULL);
-    cr_assert(result.took_ms >= 1800 && result.took_ms < patient(5000), "%lld ms",
+    cr_assert(result.took_ms >= 1800 && running_ms() - began_ms < patient(5000), "%lld ms",
               (long long)result.took_ms);
 }

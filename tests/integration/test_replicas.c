@@ -28,13 +28,38 @@ static bool is_healthy(const struct daemon *daemon, const char *address, bool he
     return row && json_is_true(json_object_get(row, "healthy")) == healthy;
 }
 
+/*
+ * A Sentinel that stood still longer than three of its periods hangs up where it listens, and until
+ * the daemon asks again, ten seconds later, each replica is called disconnected. One alone need not
+ * publish.
+ */
+static void publish_seldom(const struct cluster *cluster)
+{
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL DEBUG PUBLISH-PERIOD 60000"),
+                     "OK");
+}
+
+/* The body without what grows by itself. */
+static json_t *without_ages(const struct http_answer *answer)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(http_value(answer, "replicas"), i, row)
+    {
+        (void)json_object_del(row, "lag_bytes");
+        (void)json_object_del(row, "lag_age_ms");
+    }
+    return answer->json;
+}
+
 SCENE(integration_replicas, shape)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
+    WAIT_UNTIL(25000, is_healthy(daemon, cluster->nodes[1].address, true) &&
                           is_healthy(daemon, cluster->nodes[2].address, true));
     const struct http_answer *answer = daemon_get(daemon, "/replicas");
     cr_assert_str_eq(http_string(answer, "name"), "mymaster");
@@ -57,7 +82,11 @@ SCENE(integration_replicas, shape)
     cr_assert(json_is_true(json_object_get(row, "promotable")), "%s", http_text(answer));
     cr_assert_eq(json_integer_value(json_object_get(row, "priority")), 100);
     cr_assert_eq(strlen(json_string_value(json_object_get(row, "run_id"))), 40);
-    cr_assert_str_eq(daemon_get(daemon, "/masters/mymaster/replicas")->body, answer->body);
+    const struct http_answer *same = daemon_get(daemon, "/masters/mymaster/replicas");
+    (void)json_object_del(same->json, "index");
+    (void)json_object_del(answer->json, "index");
+    cr_assert(json_equal(without_ages(same), without_ages(answer)), "%s and %s", http_text(same),
+              http_text(answer));
     const struct http_answer *lines = daemon_get(daemon, "/replicas?format=text");
     cr_assert_eq(count_in(lines->body, "\n"), 2, "%s", lines->body);
     cr_assert(strstr(lines->body, text("%s\n", cluster->nodes[2].address)));
@@ -69,14 +98,15 @@ SCENE(integration_replicas, replica_added_and_removed)
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true));
+    publish_seldom(cluster);
+    WAIT_UNTIL(25000, is_healthy(daemon, cluster->nodes[1].address, true));
     const char *tag = http_header(daemon_get(daemon, "/replicas"), "etag");
     struct server *added = cluster_add_node(cluster, &cluster->nodes[0]);
-    WAIT_UNTIL(15000, is_healthy(daemon, added->address, true));
+    WAIT_UNTIL(25000, is_healthy(daemon, added->address, true));
     cr_assert_eq(daemon_get_with(daemon, "/replicas", text("If-None-Match: %s", tag))->status, 200,
                  "the ETag changed with it");
     server_kill(added);
-    WAIT_UNTIL(15000, is_healthy(daemon, added->address, false));
+    WAIT_UNTIL(25000, is_healthy(daemon, added->address, false));
     json_t *row = replica_row(daemon_get(daemon, "/replicas"), added->address);
     cr_assert(json_is_false(json_object_get(row, "promotable")));
     cr_assert_gt(json_array_size(json_object_get(row, "why_not")), 0);
@@ -86,16 +116,17 @@ SCENE(integration_replicas, replica_added_and_removed)
     /* how a replica is removed */
     (void)redis_say(&cluster->sentinels[0], "SENTINEL RESET mymaster");
     WAIT_UNTIL(20000, !replica_row(daemon_get(daemon, "/replicas"), added->address));
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
 }
 
 SCENE(integration_replicas, round_robin)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.sentinels = 1, .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
+    WAIT_UNTIL(25000, is_healthy(daemon, cluster->nodes[1].address, true) &&
                           is_healthy(daemon, cluster->nodes[2].address, true));
     int first = 0, second = 0;
     for (int i = 0; i < 10; i++) {
@@ -119,8 +150,8 @@ SCENE(integration_replicas, max_lag)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(15000, json_is_integer(
                           http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
-    WAIT_UNTIL(8000, status_of(daemon, "/replica?max_lag=10mb") == 200);
-    cr_assert_eq(status_of(daemon, "/replica?max_lag=1048576"), 200);
+    WAIT_UNTIL(15000, status_of(daemon, "/replica?max_lag=10mb") == 200);
+    HOLDS_NOW(status_of(daemon, "/replica?max_lag=1048576") == 200);
 }
 
 /* The largest lag on /metrics; -1: unknown. */
@@ -148,8 +179,7 @@ SCENE(integration_replicas, one_that_lags)
     static const char script[] = "EVAL 'while true do end' 0\r\n";
 
     EXPECT_MASTER(daemon, master, 4000);
-    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL DEBUG PUBLISH-PERIOD 60000"),
-                     "OK");
+    publish_seldom(cluster);
     for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
     }
@@ -215,6 +245,7 @@ SCENE(integration_replicas, lag_is_fresh_while_it_is_read)
     long long age_ms = -1;
 
     EXPECT_MASTER(daemon, master, 4000);
+    publish_seldom(cluster);
     WAIT_UNTIL(15000, lag_of(daemon, &age_ms) >= 0);
     for (int i = 0; i < 2; i++) {
         leave_behind(master, replica, text("key-%d", i));
@@ -240,18 +271,22 @@ SCENE(integration_replicas, max_lag_judges_by_nothing_old)
     static const char *const within[] = {"/replica?max_lag=100kb", "/self/replica?max_lag=100kb"};
 
     EXPECT_MASTER(daemon, master, 4000);
+    publish_seldom(cluster);
     for (size_t i = 0; i < 2; i++) {
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
     }
     HOLDS_FOR(6000, status_of(daemon, "/livez") == 200); /* and nobody reads it */
-    cr_assert_eq(status_of(daemon, within[0]), 200, "not refused for its age");
+    HOLDS_NOW(status_of(daemon, within[0]) == 200);      /* not refused for its age */
     HOLDS_FOR(6000, status_of(daemon, "/livez") == 200);
     leave_behind(master, replica, "key");
-    const int64_t asked_ms = now_ms();
-    cr_assert_eq(status_of(daemon, within[0]), 503, "%s",
-                 http_text(daemon_get(daemon, "/replicas")));
-    cr_assert_lt(now_ms() - asked_ms, patient(900));
-    cr_assert_neq(status_of(daemon, within[1]), 200);
+    const int64_t asked_ms = running_ms();
+    const long status = status_of(daemon, within[0]);
+    cr_assert_lt(running_ms() - asked_ms, patient(900));
+    /* after a pause all was asked anew, and no caller sets the pace */
+    cr_assert(status == 503 || stood_still_lately(), "%s",
+              http_text(daemon_get(daemon, "/replicas")));
+    HOLDS_NOW(status_of(daemon, within[0]) == 503);
+    HOLDS_NOW(status_of(daemon, within[1]) != 200);
     server_thaw(replica);
     for (size_t i = 0; i < 2; i++) {
         WAIT_UNTIL(5000, status_of(daemon, within[i]) == 200);

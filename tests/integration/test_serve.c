@@ -39,10 +39,8 @@ SCENE(integration_serve, addresses_that_are_no_nodes_are_refused)
         fake_say(fake, &words);
         const unsigned heard = fake_heard(fake, "SENTINEL GET-MASTER-ADDR-BY-NAME");
         WAIT_UNTIL(3000, fake_heard(fake, "SENTINEL GET-MASTER-ADDR-BY-NAME") > heard + 2);
-        const struct http_answer *answer = daemon_get(daemon, "/sentinels");
-        cr_assert_eq(answer->status, 200);
-        cr_assert_str_eq(http_string(answer, "sentinels.0.error.code"), "undialable", "%s: %s",
-                         nowhere[i], http_text(answer));
+        HOLDS_NOW(strcmp(http_string(daemon_get(daemon, "/sentinels"), "sentinels.0.error.code"),
+                         "undialable") == 0);
         cr_assert_eq(status_of(daemon, "/master?stale=1"), 503, "%s", nowhere[i]);
     }
     EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "code=undialable"));

@@ -116,9 +116,9 @@ SCENE(integration_state_lost, another_run_id_at_the_same_address_counts_once)
     WAIT_UNTIL(25000, known(daemon) == 3);
     HOLDS_FOR(2500, known(daemon) == 3 && json_array_size(http_value(
                                               daemon_get(daemon, "/sentinels"), "sentinels")) == 3);
-    cr_assert(says_master(daemon, &cluster->nodes[0]));
+    HOLDS_NOW(says_master(daemon, &cluster->nodes[0]));
     EXPECT_REASON(daemon, NULL, 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    HOLDS_NOW(http_true(daemon_get(daemon, "/master"), "majority"));
 }
 
 /* ---- with fakes: one Sentinel each on a port of its own, all for one node ---- */
@@ -301,7 +301,7 @@ SCENE(integration_state_lost, reset_of_many_masters_does_not_hold_up_news)
         cast->words[i].moved_port = text("%u", fake_port(elsewhere));
         fake_say(cast->sentinels[i], &cast->words[i]);
     }
-    const int64_t moved_ms = now_ms();
+    const int64_t moved_ms = running_ms();
     fake_publish(
         cast->sentinels[1], "+switch-master",
         text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(cast->node), fake_port(elsewhere)));
@@ -310,7 +310,7 @@ SCENE(integration_state_lost, reset_of_many_masters_does_not_hold_up_news)
         text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(cast->node), fake_port(elsewhere)));
     WAIT_UNTIL(20000, strcmp(http_string(daemon_get(daemon, "/master"), "address"),
                              fake_address(elsewhere)) == 0);
-    cr_log_info("news came after %lld ms", (long long)(now_ms() - moved_ms));
-    cr_assert(now_ms() - moved_ms < patient(1000), "the news took %lld ms",
-              (long long)(now_ms() - moved_ms));
+    const int64_t took_ms = running_ms() - moved_ms;
+    cr_log_info("news came after %lld ms", (long long)took_ms);
+    cr_assert(took_ms < patient(1500), "the news took %lld ms", (long long)took_ms);
 }

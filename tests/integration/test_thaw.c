@@ -105,6 +105,29 @@ SCENE(integration_thaw, a_pause_is_no_news_of_the_master)
     cr_expect_eq(count_in(daemon_log(daemon), "master changed"), 0, "%s", daemon_log(daemon));
 }
 
+/* Nor does the node beside it start. */
+SCENE(integration_thaw, a_pause_is_no_news_of_the_node_beside_it)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+    const struct daemon *daemon = daemon_start(cluster, "--self", cluster->nodes[0].address, NULL);
+
+    WAIT_UNTIL(8000, status_of(daemon, "/self/master") == 200);
+    for (int i = 0; i < FREEZES; i++) {
+        struct raw *raw = raw_open(daemon->port);
+        const int64_t end_ms = now_ms() + patient(10000);
+        const struct http_answer *answer;
+
+        freeze_and_thaw(daemon);
+        while ((answer = raw_get(raw, "/self/master", 3000))->status != 200) {
+            cr_assert_str_eq(http_string(answer, "reason"), "watcher_stalled", "%s\n%s",
+                             http_text(answer), daemon_log(daemon));
+            cr_assert(now_ms() < end_ms, "%s\n%s", http_text(answer), daemon_log(daemon));
+        }
+        raw_close(raw);
+    }
+    EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "reason=watcher_stalled") >= FREEZES);
+}
+
 /* A pause where a turn ends, behind all that asks for the time, is one as well. */
 SCENE(integration_thaw, a_pause_at_the_end_of_a_turn_is_noticed)
 {

@@ -82,8 +82,11 @@ SCENE(integration_tls_rotation, an_end_is_told_once)
 /* The authority, what the nodes show and what we show, one after the other. */
 SCENE(integration_tls_rotation, all_is_rotated_in_traffic)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){
-        .tls = CLUSTER_TLS, .certificates = cluster_certificates(), .client_certificates = true});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
+                                             .certificates = cluster_certificates(),
+                                             .client_certificates = true,
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const char *folder = cluster->spec.certificates;
     const struct certificate ca2 = {.name = "ca2", .authority = true, .common_name = "Second CA"};
     const struct certificate second = {
@@ -124,8 +127,11 @@ SCENE(integration_tls_rotation, all_is_rotated_in_traffic)
 /* The same where one side speaks TLS; Sentinels read their files when they start. */
 static void rotate_one_side(enum cluster_tls tls)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){
-        .tls = tls, .certificates = cluster_certificates(), .client_certificates = true});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = tls,
+                                             .certificates = cluster_certificates(),
+                                             .client_certificates = true,
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const char *folder = cluster->spec.certificates;
     const struct certificate ca2 = {.name = "ca2", .authority = true, .common_name = "Second CA"};
     const struct certificate second = {.name = "second", .issuer = "ca2", .names = "IP:127.0.0.1"};

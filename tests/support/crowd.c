@@ -253,9 +253,9 @@ struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks)
 
 bool crowd_settle(struct crowd *crowd, int64_t bound_ms)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); crowd->begun < crowd->n;
+    for (const int64_t end = running_ms() + patient(bound_ms); crowd->begun < crowd->n;
          serve(crowd, 20)) {
-        if (now_ms() > end) {
+        if (running_ms() > end) {
             return false;
         }
     }
@@ -275,9 +275,9 @@ void crowd_look_for(struct crowd *crowd, const char *address)
 
 bool crowd_wait_told(struct crowd *crowd, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + patient(bound_ms);
+    const int64_t end = running_ms() + patient(bound_ms);
 
-    while (crowd->told < crowd->n && now_ms() < end) {
+    while (crowd->told < crowd->n && running_ms() < end) {
         serve(crowd, 20);
     }
     return crowd->told == crowd->n;

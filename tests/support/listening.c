@@ -40,10 +40,10 @@ struct listening *listening_open(const struct daemon *daemon, const char *path)
 
 static bool hears_within(struct listening *listening, const char *begin, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + bound_ms;
+    const int64_t end = running_ms() + bound_ms;
 
     for (;;) {
-        const int64_t left = end - now_ms();
+        const int64_t left = end - running_ms();
         const char *block = raw_upto(listening->raw, "\n\n", left > 0 ? left : 0);
 
         if (!block) {

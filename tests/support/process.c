@@ -129,10 +129,10 @@ bool process_ended(struct process *process)
 
 int process_wait(struct process *process, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + bound_ms;
+    const int64_t end = running_ms() + bound_ms;
 
     while (!process_ended(process)) {
-        if (now_ms() >= end) {
+        if (running_ms() >= end) {
             return -2;
         }
         nap_ms(5);

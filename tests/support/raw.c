@@ -177,11 +177,11 @@ static void raw_read(struct raw *raw, int64_t bound_ms)
 
 struct http_answer *raw_answer(struct raw *raw, int64_t bound_ms)
 {
-    const int64_t asked = now_ms(), end = asked + patient(bound_ms);
+    const int64_t asked = now_ms(), end = running_ms() + patient(bound_ms);
     struct http_answer *answer = NULL;
 
     while (!(answer = http_answer_parse(raw->bytes, raw->n, raw->ended))) {
-        const int64_t left = end - now_ms();
+        const int64_t left = end - running_ms();
 
         if (raw->ended || left <= 0) {
             break;
@@ -225,22 +225,22 @@ void raw_record(const struct http_answer *answer, const char *method, const char
 
 bool raw_closes(struct raw *raw, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + patient(bound_ms);
+    const int64_t end = running_ms() + patient(bound_ms);
 
-    while (!raw->ended && now_ms() < end) {
+    while (!raw->ended && running_ms() < end) {
         raw->n = 0;
-        raw_read(raw, end - now_ms());
+        raw_read(raw, end - running_ms());
     }
     return raw->ended;
 }
 
 char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + bound_ms;
+    const int64_t end = running_ms() + bound_ms;
     const char *found;
 
     while (!(found = memmem(raw->bytes, raw->n, mark, strlen(mark)))) {
-        const int64_t left = end - now_ms();
+        const int64_t left = end - running_ms();
 
         if (raw->ended || left < 0) {
             return NULL;
@@ -257,12 +257,12 @@ char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms)
 
 bool raw_drop(struct raw *raw, size_t n, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + bound_ms;
+    const int64_t end = running_ms() + bound_ms;
     const size_t full = sizeof(raw->bytes) - 1;
 
     raw->n = full - n;
-    while (raw->n < full && !raw->ended && now_ms() < end) {
-        raw_read(raw, end - now_ms());
+    while (raw->n < full && !raw->ended && running_ms() < end) {
+        raw_read(raw, end - running_ms());
     }
     n = full - raw->n;
     raw->n = 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,6 +51,88 @@ const char *scene_folder(void)
     return folder;
 }
 
+/* ---- the time that the machine gives ---- */
+
+enum { LOOK_MS = 10, LATE_MS = 2, STILL_MS = 400, LATELY_MS = 12000 };
+
+/* A thread that wants to run again and again, and notes how late it does. */
+static struct {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    bool runs, ends;         /* under the mutex, like all below */
+    int64_t due_ms, lost_ms; /* when it is to run next; all that was lost before */
+    int64_t still_ms;        /* when it had stood still last; 0: never */
+} lookout = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* What is lost since the lookout was due. */
+static int64_t lookout_late_ms(int64_t at_ms)
+{
+    const int64_t late_ms = at_ms - lookout.due_ms;
+
+    return lookout.runs && late_ms > LATE_MS ? late_ms : 0;
+}
+
+static void *look_out(void *unused)
+{
+    (void)unused;
+    for (bool ends = false; !ends;) {
+        nap_ms(LOOK_MS);
+        (void)pthread_mutex_lock(&lookout.mutex);
+        const int64_t at_ms = now_ms(), late_ms = lookout_late_ms(at_ms);
+
+        lookout.lost_ms += late_ms;
+        if (late_ms > STILL_MS) {
+            lookout.still_ms = at_ms;
+        }
+        lookout.due_ms = at_ms + LOOK_MS;
+        ends = lookout.ends;
+        (void)pthread_mutex_unlock(&lookout.mutex);
+    }
+    return NULL;
+}
+
+static void lookout_start(void)
+{
+    (void)pthread_mutex_lock(&lookout.mutex);
+    lookout.due_ms = now_ms() + LOOK_MS;
+    lookout.ends = false;
+    lookout.runs = pthread_create(&lookout.thread, NULL, look_out, NULL) == 0;
+    (void)pthread_mutex_unlock(&lookout.mutex);
+}
+
+static void lookout_end(void)
+{
+    (void)pthread_mutex_lock(&lookout.mutex);
+    const bool runs = lookout.runs;
+    lookout.runs = false;
+    lookout.ends = true;
+    (void)pthread_mutex_unlock(&lookout.mutex);
+    if (runs) {
+        (void)pthread_join(lookout.thread, NULL);
+    }
+}
+
+int64_t running_ms(void)
+{
+    (void)pthread_mutex_lock(&lookout.mutex);
+    const int64_t at_ms = now_ms();
+    const int64_t ms = at_ms - lookout.lost_ms - lookout_late_ms(at_ms);
+    (void)pthread_mutex_unlock(&lookout.mutex);
+    return ms;
+}
+
+bool stood_still_lately(void)
+{
+    (void)pthread_mutex_lock(&lookout.mutex);
+    const int64_t at_ms = now_ms();
+    const bool lately = lookout_late_ms(at_ms) > STILL_MS ||
+                        (lookout.still_ms != 0 && at_ms - lookout.still_ms < LATELY_MS);
+    (void)pthread_mutex_unlock(&lookout.mutex);
+    return lately;
+}
+
+/* ---- a test's frame ---- */
+
 void scene_start(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -59,6 +142,7 @@ void scene_start(void)
         abort();
     }
     passed = false;
+    lookout_start();
 }
 
 static int remove_entry(const char *path, const struct stat *unused_status, int unused_type,
@@ -86,6 +170,7 @@ void scene_end(void)
         process_report_dead();
     }
     process_stop_all();
+    lookout_end();
     if (record >= 0) {
         (void)close(record);
     }
@@ -285,4 +370,11 @@ int64_t patient(int64_t ms)
     const long times = !factor ? 1 : strtol(factor, NULL, 10);
 
     return ms * (times < 1 ? 1 : times);
+}
+
+int64_t wait_ends_ms(int64_t bound_ms)
+{
+    enum { STANDSTILL_MS = 2000 };
+
+    return now_ms() + patient(bound_ms) + STANDSTILL_MS;
 }

@@ -22,7 +22,7 @@
 #define SCENE_SUITE(suite) \
     TestSuite(suite, .init = scene_start, .fini = scene_end, .timeout = SCENE_TIMEOUT)
 /* Much more than any test takes alone: it ends what hangs, and is no measure of speed. */
-#define SCENE_TIMEOUT 90
+#define SCENE_TIMEOUT 180
 
 /* A test: its body, then the checks that a failed assertion inside `.fini` could not report. */
 #define SCENE(suite, what) \
@@ -73,15 +73,31 @@ void scene_record(const char *method, const char *path, long status, json_t *hea
 
 /** Monotonic milliseconds. */
 int64_t now_ms(void);
+/**
+ * The same without the times in which this machine did not let the test run: how long something
+ * took at most is measured so. How long it took at least is not.
+ */
+int64_t running_ms(void);
+/**
+ * Whether this machine stood still so long, and so lately, that the daemon may have to ask
+ * everybody again (it says watcher_stalled meanwhile), that Sentinels have hung up on nodes, and
+ * the daemon has heard so, and asks again every ten seconds.
+ */
+bool stood_still_lately(void);
 /** A short pause inside a loop that waits for a condition; nothing else may sleep. */
 void nap_ms(int ms);
 /** Bounds are multiplied by TEST_PATIENCE (sanitizers, slow machines). */
 int64_t patient(int64_t ms);
+/**
+ * When a wait of at most bound_ms is over that begins now. A machine that stands still for a moment
+ * gets that moment on top: nobody who waits measures how fast something is.
+ */
+int64_t wait_ends_ms(int64_t bound_ms);
 
 /* Wait until the condition holds, at most bound_ms; the test fails when it doesn't. */
 #define WAIT_UNTIL(bound_ms, condition) \
     do { \
-        const int64_t wait_end_ = now_ms() + patient(bound_ms); \
+        const int64_t wait_end_ = wait_ends_ms(bound_ms); \
         while (!(condition)) { \
             cr_assert(now_ms() < wait_end_, "not within %lld ms: %s", (long long)(bound_ms), \
                       #condition); \
@@ -89,14 +105,23 @@ int64_t patient(int64_t ms);
         } \
     } while (0)
 
-/* The condition must hold every time it is looked at, for so long. */
+/*
+ * The condition must hold every time it is looked at, for so long; where the machine stood still,
+ * soon again.
+ */
 #define HOLDS_FOR(span_ms, condition) \
     do { \
         const int64_t hold_end_ = now_ms() + (span_ms); \
         do { \
-            cr_assert(condition, "does not hold: %s", #condition); \
+            if (!(condition)) { \
+                cr_assert(stood_still_lately(), "does not hold: %s", #condition); \
+                WAIT_UNTIL(15000, condition); \
+            } \
             nap_ms(10); \
         } while (now_ms() < hold_end_); \
     } while (0)
+
+/* The condition holds when it is looked at once; where the machine stood still, soon again. */
+#define HOLDS_NOW(condition) HOLDS_FOR(0, condition)
 
 #endif

@@ -101,7 +101,8 @@ static void describe(const struct snapshot_self *self, const char *reason, char 
     } known[] = {
         {"starting", "it was not found among the known nodes yet"},
         {"unknown_node", "no watched deployment knows this node, by address or by run id"},
-        {"watcher_stalled", "the thread that watches is silent, so nothing current is known"},
+        {"watcher_stalled",
+         "the thread that watches is silent, or stood still, so nothing current is known"},
         {"no_majority", "no majority of the known Sentinels agrees (option self-requires)"},
         {"is_replica", "it is a replica"},
         {"is_master", "it is the master"},
