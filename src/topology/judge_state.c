@@ -224,7 +224,10 @@ void judge_move_state(struct judge *judge, int64_t now_ms)
 {
     bool served = master_serves(judge->state, judge->reason);
     enum master_state to = judge->has_published ? fitting_state(judge, now_ms) : judge->state;
-    bool unconfirmed = to == MASTER_DOWN && holds(judge, NOT_CONFIRMED_YET);
+    /* a failover that goes on behind the switch is no trouble of the node's */
+    bool troubled =
+        to == MASTER_DOWN || (to == MASTER_FAILING_OVER && master_state_serves(judge->state));
+    bool unconfirmed = troubled && holds(judge, NOT_CONFIRMED_YET);
 
     /* an adoption that the gap undid leads to a node whose state it never was */
     if (!unconfirmed || judge->published_ms >= judge->began_ms) {

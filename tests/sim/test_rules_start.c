@@ -152,6 +152,30 @@ Test(sim_rules, gap_that_is_not_confirmed, .init = open_agreed)
     stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
 }
 
+/* Its Sentinels end a failover only a while after the switch. */
+Test(sim_rules, gap_while_a_failover_goes_on, .init = open_agreed)
+{
+    stage_row(&stage, 0)->failover_under_way = true;
+    stage_polls(&stage, 0, OLD, 5);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    stage_silence(&stage, OLD);
+    stage_gap(&stage, 1100);
+    stage_step(&stage);
+    stage_pass(&stage, 100);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_WATCHER_STALLED);
+    stage_role(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    stage_gap(&stage, 1100);
+    stage_step(&stage);
+    stage_pass(&stage, 100);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+    stage_gap(&stage, 1100);
+    stage_step(&stage);
+    stage_pass(&stage, 100);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+}
+
 Test(sim_rules, gap_keeps_h, .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
