@@ -15,6 +15,12 @@
 
 enum { CLUSTER_MAX = 8 };
 
+/*
+ * A down-after-milliseconds for tests in which nobody is to be called down: with a short one
+ * Sentinels fail over by themselves where the machine lets a node wait for its turn.
+ */
+enum { CLUSTER_STEADY_MS = 60000 };
+
 /* One redis-server or redis-sentinel. */
 struct server {
     struct process *process;
@@ -71,6 +77,8 @@ struct cluster {
     size_t quorum;
     int down_after_ms, failover_timeout_ms;
     struct cluster_spec spec;
+    const char *left; /* the master that cluster_failover() was to leave; NULL: left */
+    int64_t left_ms;  /* when it was asked to */
     struct server nodes[CLUSTER_MAX];
     size_t n_nodes;
     struct server sentinels[CLUSTER_MAX];
@@ -110,11 +118,13 @@ struct server *cluster_only_master(struct cluster *cluster);
 int server_down_after_ms(const struct cluster *cluster, const struct server *sentinel);
 /** SENTINEL FAILOVER through the first living Sentinel, asked again until it accepts. */
 void cluster_failover(struct cluster *cluster);
-/**
- * The same, and wait until every living Sentinel names a node other than `old`; asked again where
- * they abort, as they do when no replica was heard of lately. @return it.
- */
+/** The same, and cluster_wait_switch(). */
 struct server *cluster_fail_over_from(struct cluster *cluster, const struct server *old);
+/**
+ * Whether Sentinels name `old` still, or differ. Where they have aborted what cluster_failover()
+ * asked for, as they do when no replica was heard of lately, it is asked for again.
+ */
+bool cluster_is_before_switch(struct cluster *cluster, const struct server *old);
 /** Wait until every living Sentinel names a node other than `old`. @return it. */
 struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
                                    int64_t bound_ms);

@@ -208,6 +208,20 @@ char *daemon_log(const struct daemon *daemon)
     return process_log(daemon->process);
 }
 
+size_t daemon_pauses(const struct daemon *daemon)
+{
+    return count_in(daemon_log(daemon), "the clock jumped");
+}
+
+void expect_paused(const struct daemon *daemon, size_t before, const char *what, const char *file,
+                   int line)
+{
+    for (const int64_t end = wait_ends_ms(0); daemon_pauses(daemon) <= before; nap_ms(15)) {
+        cr_assert(now_ms() < end, "%s:%d: does not hold: %s\nlog: %s", file, line, what,
+                  daemon_log(daemon));
+    }
+}
+
 long daemon_descriptors(const struct daemon *daemon)
 {
     static const char name[] = "\nprocess_open_fds ";
@@ -339,7 +353,7 @@ bool fence_is(const struct daemon *daemon, const char *fence)
 
 void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
+    for (const int64_t end = wait_ends_ms(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
         cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
                   (long long)bound_ms, daemon_log(daemon));
     }
@@ -390,7 +404,7 @@ static void give_up(const struct daemon *daemon, const char *wanted, const char 
 void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms,
                    const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_master(daemon, node); nap_ms(15)) {
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_master(daemon, node); nap_ms(15)) {
         if (now_ms() > end) {
             give_up(daemon, text("200 with %s within %lld ms", node->address, (long long)bound_ms),
                     file, line);
@@ -401,7 +415,7 @@ void expect_master(const struct daemon *daemon, const struct server *node, int64
 void expect_none(const struct daemon *daemon, const char *state, const char *reason,
                  int64_t bound_ms, const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_none(daemon, state, reason);
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_none(daemon, state, reason);
          nap_ms(15)) {
         if (now_ms() > end) {
             give_up(daemon,
@@ -415,8 +429,7 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_reason(daemon, reason);
-         nap_ms(15)) {
+    for (const int64_t end = wait_ends_ms(bound_ms); !says_reason(daemon, reason); nap_ms(15)) {
         if (now_ms() > end) {
             give_up(
                 daemon,

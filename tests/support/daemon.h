@@ -48,6 +48,11 @@ struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, .
     __attribute__((sentinel));
 void daemon_signal(const struct daemon *daemon, int signal_number);
 char *daemon_log(const struct daemon *daemon);
+/**
+ * How often it noticed that it had been held up for more than a second: then it answers 503 until
+ * it has asked everybody again.
+ */
+size_t daemon_pauses(const struct daemon *daemon);
 /** How many it has open, as it says itself: only root may look into its /proc. */
 long daemon_descriptors(const struct daemon *daemon);
 
@@ -99,10 +104,32 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line);
 
+/*
+ * The condition must hold every time it is looked at, for so long; but where the machine holds the
+ * daemon up it may take a moment to hold again.
+ */
+#define HOLDS_BUT_FOR_PAUSES(daemon, span_ms, condition) \
+    do { \
+        const int64_t hold_end_ = now_ms() + (span_ms); \
+        size_t pauses_ = daemon_pauses(daemon); \
+        do { \
+            if (!(condition)) { \
+                EXPECT_PAUSED(daemon, pauses_, #condition); \
+                WAIT_UNTIL(5000, condition); \
+                pauses_ = daemon_pauses(daemon); \
+            } \
+            nap_ms(10); \
+        } while (now_ms() < hold_end_); \
+    } while (0)
+#define EXPECT_PAUSED(daemon, before, what) expect_paused(daemon, before, what, __FILE__, __LINE__)
+/** There was one more pause than `before`, which excuses that `what` does not hold. */
+void expect_paused(const struct daemon *daemon, size_t before, const char *what, const char *file,
+                   int line);
+
 /* The daemon's log is written behind its answers: what is expected of it comes in a moment. */
 #define EXPECT_LOGGED(daemon, condition) \
     do { \
-        const int64_t logged_end_ = now_ms() + patient(2000); \
+        const int64_t logged_end_ = wait_ends_ms(2000); \
         while (!(condition)) { \
             cr_assert(now_ms() < logged_end_, "not in the log: %s\n%s", #condition, \
                       daemon_log(daemon)); \

@@ -286,3 +286,10 @@ int64_t patient(int64_t ms)
 
     return ms * (times < 1 ? 1 : times);
 }
+
+int64_t wait_ends_ms(int64_t bound_ms)
+{
+    enum { STANDSTILL_MS = 2000 };
+
+    return now_ms() + patient(bound_ms) + STANDSTILL_MS;
+}

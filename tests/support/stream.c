@@ -101,7 +101,7 @@ static const char *said(const struct stream *stream)
 const struct stream_event *stream_wait(struct stream *stream, size_t *from, const char *kind,
                                        const char *part, int64_t bound_ms)
 {
-    const int64_t end = now_ms() + patient(bound_ms);
+    const int64_t end = wait_ends_ms(bound_ms);
 
     for (size_t i = *from;; i++) {
         while (i >= stream->n && !stream->ended && now_ms() < end) {

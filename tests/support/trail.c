@@ -51,49 +51,32 @@ void trail_until(struct trail *trail, const struct server *node, int64_t bound_m
 {
     const char *wanted = text("200 %c", node_letter(trail->cluster, node));
 
-    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(trail->last, wanted) != 0;
-         nap_ms(10)) {
+    for (const int64_t end = wait_ends_ms(bound_ms); strcmp(trail->last, wanted) != 0; nap_ms(10)) {
         cr_assert(now_ms() < end, "not \"%s\" within %lld ms but: %s\nlog: %s", wanted,
                   (long long)bound_ms, trail->said, daemon_log(trail->daemon));
         trail_look(trail);
     }
 }
 
-/* NULL when Sentinels name no other within the bound. */
-static struct server *look_for_switch(struct trail *trail, struct cluster *cluster,
-                                      const struct server *old, int64_t bound_ms)
-{
-    for (const int64_t end = now_ms() + patient(bound_ms); now_ms() < end;) {
-        struct server *master = cluster_master(cluster);
-
-        if (master && master != old) {
-            return master;
-        }
-        trail_look(trail);
-    }
-    return NULL;
-}
-
 struct server *trail_wait_switch(struct trail *trail, struct cluster *cluster,
                                  const struct server *old)
 {
-    struct server *master = look_for_switch(trail, cluster, old, 30000);
+    struct server *master = NULL;
 
-    cr_assert(master, "Sentinels did not fail over; /master said %s", trail->said);
+    for (const int64_t end = wait_ends_ms(30000);
+         cluster_is_before_switch(cluster, old) || !(master = cluster_master(cluster));) {
+        cr_assert(now_ms() < end, "Sentinels did not fail over; /master said %s", trail->said);
+        trail_look(trail);
+    }
+    cluster->left = NULL;
     return master;
 }
 
 struct server *trail_fail_over(struct trail *trail, struct cluster *cluster,
                                const struct server *old)
 {
-    struct server *master = NULL;
-
-    for (int i = 0; !master && i < 3; i++) {
-        cluster_failover(cluster);
-        master = look_for_switch(trail, cluster, old, cluster->failover_timeout_ms + 2000);
-    }
-    cr_assert(master, "Sentinels did not fail over; /master said %s", trail->said);
-    return master;
+    cluster_failover(cluster);
+    return trail_wait_switch(trail, cluster, old);
 }
 
 void trail_for(struct trail *trail, int64_t span_ms)
@@ -101,6 +84,24 @@ void trail_for(struct trail *trail, int64_t span_ms)
     for (const int64_t end = now_ms() + span_ms; now_ms() < end; nap_ms(10)) {
         trail_look(trail);
     }
+}
+
+const char *trail_said(const struct trail *trail)
+{
+    char *list = text("%s", trail->said), *save = NULL, *rest = list;
+    const char *kept = "", *last = "";
+
+    if (daemon_pauses(trail->daemon) == 0) {
+        return trail->said;
+    }
+    for (char *one; (one = strtok_r(rest, ",", &save)); rest = NULL) {
+        one += strspn(one, " ");
+        if (strncmp(one, "503", 3) != 0 && strcmp(one, last) != 0) {
+            kept = text("%s%s%s", kept, *kept == '\0' ? "" : ", ", one);
+            last = one;
+        }
+    }
+    return kept;
 }
 
 void trail_check(const struct trail *trail, const struct server *from, const struct server *to)

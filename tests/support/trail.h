@@ -26,6 +26,8 @@ struct server *trail_wait_switch(struct trail *trail, struct cluster *cluster,
  */
 struct server *trail_fail_over(struct trail *trail, struct cluster *cluster,
                                const struct server *old);
+/** What it said, without the pauses of this machine where the daemon noticed one. */
+const char *trail_said(const struct trail *trail);
 /** Look for so long. */
 void trail_for(struct trail *trail, int64_t span_ms);
 /**
