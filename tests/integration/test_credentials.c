@@ -40,15 +40,13 @@ static void add_user(const struct server *servers, size_t n, const char *user, c
 static void fail_over_and_follow(struct cluster *cluster, const struct daemon *daemon,
                                  int64_t bound_ms)
 {
-    struct server *old = cluster_master(cluster);
-
-    cluster_failover(cluster);
-    EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), bound_ms);
+    EXPECT_MASTER(daemon, cluster_fail_over_from(cluster, &cluster->nodes[0]), bound_ms);
 }
 
 SCENE(integration_credentials, sentinel_with_password)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.sentinel_password = "sesame", .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file",
                                                password_file("sentinel", "sesame"), NULL);
 
@@ -98,7 +96,8 @@ SCENE(integration_credentials, missing_sentinel_password)
 
 SCENE(integration_credentials, redis_with_password)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.node_password = "hunter2", .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-password-file", password_file("redis", "hunter2"), NULL);
 
@@ -112,7 +111,8 @@ SCENE(integration_credentials, redis_with_password)
 
 SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.node_password = "hunter2", .down_after_ms = CLUSTER_STEADY_MS});
     const char *file = password_file("redis", "wrong");
     const struct daemon *daemon = daemon_start(cluster, "--redis-password-file", file, NULL);
 
@@ -142,7 +142,8 @@ SCENE(integration_credentials, missing_redis_password)
 
 SCENE(integration_credentials, hello_only_user_on_redis)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->nodes, 3, "checker", "on >pw -@all +hello");
     const struct daemon *daemon =
@@ -152,7 +153,8 @@ SCENE(integration_credentials, hello_only_user_on_redis)
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
-    HOLDS_FOR(2500, strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
+    HOLDS_BUT_FOR_PAUSES(daemon, 2500,
+                         strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
     fail_over_and_follow(cluster, daemon, 1000);
     cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
 }
@@ -175,7 +177,8 @@ SCENE(integration_credentials, redis_that_denies_every_question)
 
 SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
@@ -191,7 +194,8 @@ SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
 
 SCENE(integration_credentials, sentinel_user_without_psubscribe)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED);
     const struct daemon *daemon =
@@ -208,7 +212,7 @@ SCENE(integration_credentials, sentinel_user_without_psubscribe)
 
 SCENE(integration_credentials, sentinel_user_who_may_not_list_masters_while_all_are_wanted)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
 
     add_user(cluster->sentinels, 1, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
@@ -235,7 +239,8 @@ SCENE(integration_credentials, per_master_credentials_from_the_file)
 
 SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--verify", "off", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
