@@ -175,7 +175,7 @@ SCENE(integration_adopt, manual_failover_is_known_before_any_sentinel_says_it)
     trail_for(trail, 1500);
     cr_assert_str_eq(trail_said(trail), text("200 A, 200 %c", node_letter(cluster, adopted)),
                      "%s\n%s", trail->said, daemon_log(daemon));
-    const struct http_answer *later = daemon_get(daemon, "/master");
+    const struct http_answer *later = daemon_master(daemon);
     cr_assert(http_true(later, "majority"), "%s", http_text(later));
     cr_assert_eq(http_number(later, "config_epoch"), http_number(answer, "config_epoch"));
     cr_assert_str_eq(http_string(later, "since"), http_string(answer, "since"),
@@ -241,7 +241,7 @@ SCENE(integration_adopt, through_a_map)
     cluster_failover(cluster);
     const struct http_answer *answer = NULL;
     for (const int64_t end = now_ms() + patient(20000);; nap_ms(2)) {
-        answer = daemon_get(daemon, "/master");
+        answer = daemon_master(daemon);
         if (strcmp(http_string(answer, "address"), mapped) != 0) {
             break;
         }
@@ -257,9 +257,8 @@ SCENE(integration_adopt, through_a_map)
     const char *published = text("127.0.0.2:%u", next->port);
     cr_assert_str_eq(http_string(answer, "address"), published);
     WAIT_UNTIL(10000, counted(daemon, 1, 0));
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"), published);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"),
-                     http_string(answer, "since"));
+    cr_assert_str_eq(http_string(daemon_master(daemon), "address"), published);
+    cr_assert_str_eq(http_string(daemon_master(daemon), "since"), http_string(answer, "since"));
     const struct http_answer *failovers = daemon_get(daemon, "/failovers");
     cr_assert_str_eq(http_string(failovers, "failovers.0.from"), mapped, "%s",
                      http_text(failovers));
@@ -282,7 +281,7 @@ SCENE(integration_adopt, announced_is_the_default)
     for (const int64_t end = now_ms() + patient(20000);; nap_ms(5)) {
         const bool now_promoted = is_master(&cluster->nodes[1]) || is_master(&cluster->nodes[2]);
 
-        answer = daemon_get(daemon, "/master");
+        answer = daemon_master(daemon);
         if (strcmp(http_string(answer, "address"), old->address) != 0) {
             break;
         }
@@ -320,7 +319,7 @@ SCENE(integration_adopt, undone_when_the_leader_of_a_manual_failover_is_killed)
                      daemon_log(daemon));
     EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "leader_lost"));
     WAIT_UNTIL(1000, counted(daemon, 0, 1));
-    answer = daemon_get(daemon, "/master");
+    answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "majority"), "%s", http_text(answer));
     /* The other Sentinels turn it back, the leader returns and knows nothing else. */
@@ -357,7 +356,7 @@ SCENE(integration_adopt, undone_when_the_leader_after_a_crash_is_killed)
     struct server *final = trail_wait_switch(trail, cluster, old);
     trail_until(trail, final, 2000);
     trail_for(trail, 1500);
-    answer = daemon_get(daemon, "/master");
+    answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "address"), final->address, "%s", http_text(answer));
     cr_assert_gt(http_number(answer, "config_epoch"), epoch);
     cr_assert(http_true(answer, "majority"), "%s\n%s", http_text(answer), trail->said);

@@ -383,7 +383,7 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(15000, words_agree(daemon, 3, 3));
-    const long long index = http_number(daemon_get(daemon, "/master"), "index");
+    const long long index = http_number(daemon_master(daemon), "index");
     for (size_t left = 3; left-- > 0;) {
         server_kill(&cluster->sentinels[left]);
         WAIT_UNTIL(8000, words_agree(daemon, left, 3));
@@ -391,7 +391,7 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
     }
     WAIT_UNTIL(3000, status_of(daemon, "/master") == 200);
     /* a pause is told of, and its end */
-    cr_assert_leq(http_number(daemon_get(daemon, "/master"), "index"),
+    cr_assert_leq(http_number(daemon_master(daemon), "index"),
                   index + 4 + 4 * (long long)daemon_pauses(daemon), "no polls in it");
     server_kill(&cluster->nodes[0]);
     EXPECT_NONE(daemon, "down", NULL, 4000);

@@ -52,7 +52,7 @@ SCENE(integration_credentials, sentinel_with_password)
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, NULL, 4000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     fail_over_and_follow(cluster, daemon, 1000);
 }
 
@@ -102,11 +102,11 @@ SCENE(integration_credentials, redis_with_password)
         daemon_start(cluster, "--redis-password-file", password_file("redis", "hunter2"), NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
     fail_over_and_follow(cluster, daemon, 1000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
@@ -117,7 +117,7 @@ SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
     const struct daemon *daemon = daemon_start(cluster, "--redis-password-file", file, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "reason"), "redis_auth", "%s", http_text(answer));
     cr_assert_not(http_true(answer, "verified"));
@@ -125,7 +125,7 @@ SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
     (void)password_file("redis", "hunter2");
     daemon_signal(daemon, SIGHUP);
     EXPECT_REASON(daemon, NULL, 6000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, missing_redis_password)
@@ -150,13 +150,13 @@ SCENE(integration_credentials, hello_only_user_on_redis)
         daemon_start(cluster, "--redis-username", "checker", "--redis-password-file",
                      password_file("redis", "pw"), NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
     HOLDS_BUT_FOR_PAUSES(daemon, 2500,
                          strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
     fail_over_and_follow(cluster, daemon, 1000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, redis_that_denies_every_question)
@@ -170,7 +170,7 @@ SCENE(integration_credentials, redis_that_denies_every_question)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
 
     WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "reason"), "redis_denied", "%s", http_text(answer));
 }
@@ -186,8 +186,8 @@ SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
                      password_file("sentinel", "pw"), "--master", "mymaster", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, "sentinel_denied", 14000); /* CKQUORUM */
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 3);
     fail_over_and_follow(cluster, daemon, 1000);
 }
@@ -203,7 +203,7 @@ SCENE(integration_credentials, sentinel_user_without_psubscribe)
                      password_file("sentinel", "pw"), "--master", "mymaster", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, "sentinel_denied", 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     fail_over_and_follow(cluster, daemon, 2500); /* polled, not told */
     const char *log = daemon_log(daemon);
     cr_assert_leq(count_in(log, "PSUBSCRIBE") + count_in(log, "psubscribe"), 6,
@@ -234,7 +234,7 @@ SCENE(integration_credentials, per_master_credentials_from_the_file)
     const char *const flags[] = {"--config", config, NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
@@ -244,7 +244,7 @@ SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
     const struct daemon *daemon = daemon_start(cluster, "--verify", "off", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified");
     cr_assert_not(http_true(answer, "verified"));
     fail_over_and_follow(cluster, daemon, 2500);

@@ -27,7 +27,7 @@ SCENE(integration_failover, kill_nine)
     const struct daemon *daemon = daemon_start(cluster, "--verify-interval", "10s", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const long long index = http_number(daemon_get(daemon, "/master"), "index");
+    const long long index = http_number(daemon_master(daemon), "index");
     struct server *old = &cluster->nodes[0];
     const int64_t killed_ms = now_ms();
     server_kill(old);
@@ -46,14 +46,14 @@ SCENE(integration_failover, kill_nine)
     cr_assert_eq(count_in(trail_said(trail), "200 "), strncmp(trail->said, "200", 3) == 0 ? 2 : 1,
                  "%s", trail->said);
 
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "previous.address"), old->address);
     cr_assert_str_eq(http_string(answer, "state"), "ok");
     cr_assert(http_true(answer, "verified"), "%s", http_text(answer));
     cr_assert_gt(http_number(answer, "index"), index);
     cr_assert_geq(http_number(answer, "config_epoch"), 1);
     EXPECT_REASON(daemon, NULL, 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
 }
 
 SCENE(integration_failover, killed_master_that_returns_is_not_the_answer)
@@ -176,7 +176,7 @@ SCENE(integration_failover, five_failovers_in_a_row)
         master = trail_fail_over(trail, cluster, old);
         trail_until(trail, master, 1000);
         trail_check(trail, old, master);
-        const struct http_answer *answer = daemon_get(daemon, "/master");
+        const struct http_answer *answer = daemon_master(daemon);
         cr_assert_str_eq(http_string(answer, "previous.address"), old->address);
         cr_assert_gt(http_number(answer, "index"), index);
         cr_assert_gt(http_number(answer, "config_epoch"), epoch);
@@ -351,7 +351,7 @@ SCENE(integration_failover, restart_of_the_master_is_logged_and_is_no_switch)
     EXPECT_NONE(daemon, NULL, NULL, 1000);
     server_start(master);
     EXPECT_MASTER(daemon, master, 3000);
-    cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
+    cr_assert(json_is_null(http_value(daemon_master(daemon), "previous")));
     WAIT_UNTIL(12000, strcasestr(daemon_log(daemon), "restart") != NULL);
 }
 

@@ -132,8 +132,7 @@ SCENE(integration_failovers, kill_nine)
     cr_assert_str_eq(entry_string(answer, 0, "to"), new_master->address);
     cr_assert(entry_null(answer, 0, "reason"));
     cr_assert_eq(entry_number(answer, 0, "config_epoch"),
-                 http_number(daemon_get(daemon, "/master"), "config_epoch"), "%s",
-                 http_text(answer));
+                 http_number(daemon_master(daemon), "config_epoch"), "%s", http_text(answer));
     check_order(phases_of(answer, 0),
                 (const char *const[]){"suspected", "sdown", "elected", "selected", "promoting",
                                       "promoted", "finished", NULL});
