@@ -67,7 +67,10 @@ static bool names_all(const char *text, const struct trouble *troubles, size_t n
     return true;
 }
 
-/* On this route, now or in a moment: what answers for a Sentinel may be late, and so may the daemon. */
+/*
+ * On this route, now or in a moment: what answers for a Sentinel may be late, and the daemon as
+ * well.
+ */
 static void wait_named(const struct daemon *daemon, const char *path, const char *header,
                        const struct trouble *troubles, size_t n)
 {
