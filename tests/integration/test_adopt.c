@@ -120,7 +120,9 @@ static struct server *check_adopted(struct cluster *cluster, const struct daemon
     const size_t named_by = announcers(cluster, old);
     struct server *adopted = node_at(cluster, http_string(answer, "address"));
 
-    cr_assert_eq(named_by, 0, "%zu Sentinels named it first: %s", named_by, daemon_log(daemon));
+    /* where this test itself was held up it came too late to see that */
+    cr_assert(named_by == 0 || strstr(daemon_log(daemon), "adopted before its announcement"),
+              "%zu Sentinels named it first: %s", named_by, daemon_log(daemon));
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"), "%s", http_text(answer));
     cr_assert_not(http_true(answer, "majority"), "%s", http_text(answer));
@@ -171,9 +173,9 @@ SCENE(integration_adopt, manual_failover_is_known_before_any_sentinel_says_it)
     struct server *adopted = check_adopted(cluster, daemon, answer, old);
     cr_assert_eq(trail_wait_switch(trail, cluster, old), adopted);
     trail_for(trail, 1500);
-    cr_assert_str_eq(trail->said, text("200 A, 200 %c", node_letter(cluster, adopted)), "%s\n%s",
-                     trail->said, daemon_log(daemon));
-    const struct http_answer *later = daemon_get(daemon, "/master");
+    cr_assert_str_eq(trail_said(trail), text("200 A, 200 %c", node_letter(cluster, adopted)),
+                     "%s\n%s", trail->said, daemon_log(daemon));
+    const struct http_answer *later = daemon_master(daemon);
     cr_assert(http_true(later, "majority"), "%s", http_text(later));
     cr_assert_eq(http_number(later, "config_epoch"), http_number(answer, "config_epoch"));
     cr_assert_str_eq(http_string(later, "since"), http_string(answer, "since"),
@@ -197,8 +199,8 @@ SCENE(integration_adopt, crash_is_known_before_any_sentinel_says_it)
     cr_assert_eq(trail_wait_switch(trail, cluster, old), adopted);
     trail_for(trail, 1500);
     trail_check(trail, old, adopted);
-    cr_assert_eq(count_in(trail->said, "200 "), strncmp(trail->said, "200", 3) == 0 ? 2 : 1, "%s",
-                 trail->said);
+    cr_assert_eq(count_in(trail_said(trail), "200 "), strncmp(trail->said, "200", 3) == 0 ? 2 : 1,
+                 "%s", trail->said);
     EXPECT_REASON(daemon, NULL, 15000);
 }
 
@@ -239,13 +241,15 @@ SCENE(integration_adopt, through_a_map)
     cluster_failover(cluster);
     const struct http_answer *answer = NULL;
     for (const int64_t end = now_ms() + patient(20000);; nap_ms(2)) {
-        answer = daemon_get(daemon, "/master");
+        answer = daemon_master(daemon);
         if (strcmp(http_string(answer, "address"), mapped) != 0) {
             break;
         }
         cr_assert(now_ms() < end, "nothing was adopted: %s", daemon_log(daemon));
     }
-    cr_assert_eq(announcers(cluster, old), 0, "it was announced first: %s", daemon_log(daemon));
+    cr_assert(announcers(cluster, old) == 0 ||
+                  strstr(daemon_log(daemon), "adopted before its announcement"),
+              "it was announced first: %s", daemon_log(daemon));
     cr_assert(answer->status == 200 && strcmp(http_string(answer, "state"), "ok") == 0, "%s",
               http_text(answer));
     cr_assert_str_eq(http_string(answer, "previous.address"), mapped);
@@ -253,9 +257,8 @@ SCENE(integration_adopt, through_a_map)
     const char *published = text("127.0.0.2:%u", next->port);
     cr_assert_str_eq(http_string(answer, "address"), published);
     WAIT_UNTIL(10000, counted(daemon, 1, 0));
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"), published);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"),
-                     http_string(answer, "since"));
+    cr_assert_str_eq(http_string(daemon_master(daemon), "address"), published);
+    cr_assert_str_eq(http_string(daemon_master(daemon), "since"), http_string(answer, "since"));
     const struct http_answer *failovers = daemon_get(daemon, "/failovers");
     cr_assert_str_eq(http_string(failovers, "failovers.0.from"), mapped, "%s",
                      http_text(failovers));
@@ -278,7 +281,7 @@ SCENE(integration_adopt, announced_is_the_default)
     for (const int64_t end = now_ms() + patient(20000);; nap_ms(5)) {
         const bool now_promoted = is_master(&cluster->nodes[1]) || is_master(&cluster->nodes[2]);
 
-        answer = daemon_get(daemon, "/master");
+        answer = daemon_master(daemon);
         if (strcmp(http_string(answer, "address"), old->address) != 0) {
             break;
         }
@@ -312,11 +315,11 @@ SCENE(integration_adopt, undone_when_the_leader_of_a_manual_failover_is_killed)
     }
     trail_until(trail, old, 6000);
     cr_assert_geq(now_ms() - killed_ms, 1900, "it was not held: %s", trail->said);
-    cr_assert_str_eq(trail->said, text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
+    cr_assert_str_eq(trail_said(trail), text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
                      daemon_log(daemon));
     EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "leader_lost"));
-    cr_assert(counted(daemon, 0, 1));
-    answer = daemon_get(daemon, "/master");
+    WAIT_UNTIL(1000, counted(daemon, 0, 1));
+    answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "majority"), "%s", http_text(answer));
     /* The other Sentinels turn it back, the leader returns and knows nothing else. */
@@ -324,7 +327,7 @@ SCENE(integration_adopt, undone_when_the_leader_of_a_manual_failover_is_killed)
     server_start(leader);
     WAIT_UNTIL(10000, cluster_master(cluster) == old);
     trail_for(trail, 1500);
-    cr_assert_str_eq(trail->said, text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
+    cr_assert_str_eq(trail_said(trail), text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
                      daemon_log(daemon));
 }
 
@@ -353,7 +356,7 @@ SCENE(integration_adopt, undone_when_the_leader_after_a_crash_is_killed)
     struct server *final = trail_wait_switch(trail, cluster, old);
     trail_until(trail, final, 2000);
     trail_for(trail, 1500);
-    answer = daemon_get(daemon, "/master");
+    answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "address"), final->address, "%s", http_text(answer));
     cr_assert_gt(http_number(answer, "config_epoch"), epoch);
     cr_assert(http_true(answer, "majority"), "%s\n%s", http_text(answer), trail->said);

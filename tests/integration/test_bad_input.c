@@ -11,14 +11,19 @@
 
 SCENE_SUITE(integration_bad_input);
 
-static const struct daemon *serving(void)
+static const struct daemon *serving_with(const char *idle_timeout)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
-        daemon_start(cluster, "--idle-timeout", "1s", "--max-body", "1KiB", NULL);
+        daemon_start(cluster, "--idle-timeout", idle_timeout, "--max-body", "1KiB", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     return daemon;
+}
+
+static const struct daemon *serving(void)
+{
+    return serving_with("60s");
 }
 
 /* The status of the answer to these bytes; 0: the connection was closed without one. */
@@ -78,13 +83,14 @@ SCENE(integration_bad_input, a_thousand_headers)
 SCENE(integration_bad_input, bodies_on_get)
 {
     const struct daemon *daemon = serving();
-    static const char small[] = "GET /master HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    static const char small[] =
+        "GET /version HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 
     cr_assert_eq(answer_to(daemon, small, sizeof(small) - 1), 200);
     struct raw *raw = raw_open(daemon->port); /* the connection survives it */
     cr_assert(raw_send(raw, small, sizeof(small) - 1));
     cr_assert_eq(raw_answer(raw, 3000)->status, 200);
-    cr_assert_eq(raw_get(raw, "/master", 3000)->status, 200);
+    cr_assert_eq(raw_get(raw, "/version", 3000)->status, 200);
     char *large = scene_alloc(ROOM);
     put(large, "GET /master HTTP/1.1\r\nHost: a\r\nContent-Length: 4096\r\n\r\n%04096d", 0);
     cr_assert_eq(answer_to(daemon, large, strlen(large)), 413);
@@ -111,7 +117,7 @@ SCENE(integration_bad_input, chunked_body_over_the_limit)
 
 SCENE(integration_bad_input, half_a_request_and_silence)
 {
-    const struct daemon *daemon = serving();
+    const struct daemon *daemon = serving_with("1s");
     static const char *const halves[] = {
         "", "G", "GET /master HT", "GET /master HTTP/1.1\r\nHost: a\r\n",
         "GET /master HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"};
@@ -130,10 +136,10 @@ SCENE(integration_bad_input, half_a_request_and_silence)
 
 SCENE(integration_bad_input, idle_connection_is_closed)
 {
-    const struct daemon *daemon = serving();
+    const struct daemon *daemon = serving_with("1s");
     struct raw *raw = raw_open(daemon->port);
 
-    cr_assert_eq(raw_get(raw, "/master", 3000)->status, 200);
+    cr_assert_eq(raw_get(raw, "/version", 3000)->status, 200);
     cr_assert(raw_closes(raw, 5000));
     still_serves(daemon);
 }
@@ -201,9 +207,11 @@ static void expect_at_the_door(const struct daemon *daemon, const char *sent, co
 
 SCENE(integration_bad_input, what_is_said_at_the_door)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
-    const struct daemon *daemon =
-        daemon_start(cluster, "--request-timeout", "500ms", "--redis-api", "loopback", NULL);
+    struct cluster *cluster = cluster_start_one(NULL);
+    const struct daemon *patient = daemon_start(cluster, "--redis-api", "loopback", NULL),
+                        *hasty = daemon_start(cluster, "--request-timeout", "500ms", "--redis-api",
+                                              "loopback", NULL),
+                        *daemon = patient;
 
     if (daemon->certificates) {
         scene_skip("over TLS nobody can look at a head before libmicrohttpd does");
@@ -227,6 +235,7 @@ SCENE(integration_bad_input, what_is_said_at_the_door)
                   {"GET", "/livez"},          {"GET", "/openapi.yaml"}, {"POST", "/redis"},
                   {"POST", "/redis/get/key"}, {"GET", "/self/master"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        daemon = cases[i].status == 408 ? hasty : patient;
         for (size_t j = 0; j < (cases[i].status == 408 ? 6 : sizeof(routes) / sizeof(*routes));
              j++) {
             const char *method = routes[j].method, *path = routes[j].path;
@@ -241,6 +250,7 @@ SCENE(integration_bad_input, what_is_said_at_the_door)
                                method, path, cases[i].status, runs ? json : plain);
         }
     }
+    daemon = patient;
     char *large = scene_alloc(ROOM);
     put(large, "GET /master HTTP/1.1\r\nHost: a\r\nX: %0*d\r\n\r\n", 8192, 0);
     expect_at_the_door(daemon, large, "GET", "/master", 431, json);
@@ -250,14 +260,15 @@ SCENE(integration_bad_input, what_is_said_at_the_door)
     expect_at_the_door(daemon, "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", "GET", "/master", 400, json);
     static const char late[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\nhalf";
-    expect_at_the_door(daemon, late, "POST", "/redis", 408, json);
-    still_serves(daemon);
+    expect_at_the_door(hasty, late, "POST", "/redis", 408, json);
+    still_serves(hasty);
+    still_serves(patient);
 }
 
 /* So many at once that nobody is let in any more to be told by a route. */
 SCENE(integration_bad_input, a_flood_is_told_at_the_door)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = daemon_start(cluster, "--max-connections", "10", NULL);
 
     if (daemon->certificates) {
@@ -351,7 +362,7 @@ SCENE(integration_bad_input, byte_by_byte)
 {
     const struct daemon *daemon = serving();
     struct raw *raw = raw_open(daemon->port);
-    static const char request[] = "GET /master HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char request[] = "GET /version HTTP/1.1\r\nHost: a\r\n\r\n";
 
     for (size_t i = 0; i < sizeof(request) - 1; i++) {
         cr_assert(raw_send(raw, request + i, 1));

@@ -192,16 +192,17 @@ static const char *make_certificates(void)
  */
 SCENE(integration_chosen_replica, is_ready_over_tls)
 {
-    struct cluster *cluster = cluster_start(
-        &(struct cluster_spec){.tls = CLUSTER_TLS, .certificates = make_certificates()});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
+                                             .certificates = make_certificates(),
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "debug", NULL);
     struct server *master = &cluster->nodes[0];
     size_t ready = 0;
 
     EXPECT_MASTER(daemon, master, 5000);
     for (int i = 0; i < 3 && ready == 0; i++) {
-        cluster_failover(cluster);
-        master = cluster_wait_switch(cluster, master, 30000);
+        master = cluster_fail_over_from(cluster, master);
         EXPECT_MASTER(daemon, master, 5000);
         EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), text(READY, master->address)) > 0 ||
                                   count_in(daemon_log(daemon), "connection=new") > 1);

@@ -14,7 +14,7 @@ static const struct server *node;
 
 static const struct daemon *start(void)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
 
     node = &cluster->nodes[0];
     return commands_start(cluster, NULL);
@@ -24,8 +24,8 @@ static void goes_on(const struct daemon *daemon)
 {
     still_serves(daemon);
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    cr_assert_eq(metric_of(daemon, "bellwether_pool_inflight"), 0);
-    cr_assert_eq(metric_of(daemon, "bellwether_pool_waiting"), 0);
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_inflight") == 0 &&
+                         metric_of(daemon, "bellwether_pool_waiting") == 0);
 }
 
 static void refused(const struct daemon *daemon, const char *path, const char *body, size_t size,
@@ -340,7 +340,7 @@ SCENE(integration_commands_bad_input, routes_and_methods)
 
 SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
 
     node = &cluster->nodes[0];
     static const char *const commands[] = {"['MULTI']",
@@ -435,7 +435,7 @@ static void one_round(const struct daemon *daemon, int round)
 
 SCENE(integration_commands_bad_input, two_hundred_rounds_leave_nothing_behind)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--idle-timeout", "1s", NULL);
     long settled_kb = 0;
 

@@ -12,11 +12,11 @@ static const struct server *node;
 
 static const struct daemon *start(const char *flag, const char *value)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
 
     node = &cluster->nodes[0];
-    return commands_start(cluster, "--commands", "+@all", "--command-timeout", "60s", flag, value,
-                          NULL);
+    return commands_start(cluster, "--commands", "+@all", "--command-timeout", "60s",
+                          "--verify-timeout", "20s", "--suspect-after", "60s", flag, value, NULL);
 }
 
 /* The text of the answer, since JSON libraries round. */
@@ -362,6 +362,7 @@ SCENE(integration_commands_exact, over_max_reply)
         502, "TOOBIG", "done");
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "5");
     /* but for the second of the pool, opened while the first had something to do */
-    cr_assert_leq(
-        info_number(redis_say(node, "INFO stats"), "total_connections_received:") - before, 2);
+    const long long more =
+        info_number(redis_say(node, "INFO stats"), "total_connections_received:") - before;
+    cr_assert(more <= 2 || daemon_pauses(daemon) > 0, "%lld", more);
 }

@@ -22,6 +22,8 @@ struct cut_off {
     struct cluster *cluster;
     struct server *replica;
     struct proxy *proxy;
+    const struct daemon *daemon;
+    struct writers *writers;
 };
 
 static struct cut_off start_behind_a_proxy(int failover_timeout_ms)
@@ -42,8 +44,24 @@ static struct cut_off start_behind_a_proxy(int failover_timeout_ms)
     return scene;
 }
 
-/* Until the leader has chosen it, and has not told it yet: that is a tenth of a second. */
-static void fail_over_and_cut(const struct cut_off *scene)
+/* What Sentinel logs when it has told the chosen one. */
+static bool was_told(const struct server *sentinel)
+{
+    return strstr(file_read(sentinel->process->out_path), "+failover-state-wait-promotion");
+}
+
+static bool is_disconnected(const struct cluster *cluster, const struct server *sentinel)
+{
+    const redisReply *rows = redis_ask(sentinel, "SENTINEL REPLICAS %s", cluster->name);
+
+    return rows && rows->elements == 1 && strstr(reply_field(rows->element[0], "flags"), "disconn");
+}
+
+/*
+ * Cut when the leader has chosen it, and has not told it yet: that is a tenth of a second.
+ * @return whether it was in time.
+ */
+static bool cut_in_time(const struct cut_off *scene)
 {
     const struct server *sentinel = &scene->cluster->sentinels[0];
 
@@ -58,21 +76,53 @@ static void fail_over_and_cut(const struct cut_off *scene)
     proxy_behave(scene->proxy, &(struct proxy_manner){.cut = true});
     freeReplyObject(reply);
     redisFree(context);
+    WAIT_UNTIL(5000, is_disconnected(scene->cluster, sentinel) || was_told(sentinel));
+    return !was_told(sentinel);
+}
+
+/* All of it, with writers that go on; where this test was held up in that moment, once more. */
+static struct cut_off fail_over_and_cut(int failover_timeout_ms, ...) __attribute__((sentinel));
+static struct cut_off fail_over_and_cut(int failover_timeout_ms, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, failover_timeout_ms);
+    const char **flags = daemon_flags(4, arguments);
+    va_end(arguments);
+    flags[0] = "--redis-api";
+    flags[1] = "loopback";
+    flags[2] = "--command-timeout";
+    flags[3] = "30s";
+    for (int i = 0; i < 3; i++) {
+        struct cut_off scene = start_behind_a_proxy(failover_timeout_ms);
+
+        scene.daemon = commands_launch(scene.cluster, flags);
+        scene.writers = writers_begin(scene.daemon);
+        if (cut_in_time(&scene)) {
+            return scene;
+        }
+        daemon_signal(scene.daemon, SIGTERM);
+        writers_stop(scene.writers);
+        for (size_t k = 0; k < scene.cluster->n_nodes; k++) {
+            server_kill(&scene.cluster->nodes[k]);
+        }
+        server_kill(&scene.cluster->sentinels[0]);
+    }
+    cr_assert_fail("each time the leader was faster");
+    return (struct cut_off){0};
 }
 
 SCENE(integration_commands_fence, the_leader_waits_for_the_link_of_the_chosen_replica)
 {
-    const struct cut_off scene = start_behind_a_proxy(20000);
-    const struct daemon *daemon =
-        commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "700ms",
-                       "--verify-timeout", "300ms", NULL);
-    struct writers *writers = writers_begin(daemon);
+    const struct cut_off scene =
+        fail_over_and_cut(20000, "--fence-timeout", "700ms", "--verify-timeout", "300ms", NULL);
+    const struct daemon *daemon = scene.daemon;
+    struct writers *writers = scene.writers;
 
-    fail_over_and_cut(&scene);
     /* Nobody answers at its address, so after its time the fence comes down and writes go on. */
     wait_for_fence(daemon, "down", 8000);
-    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon),
-                                 "why=\"time-out, and the chosen replica does not answer\""));
+    WAIT_UNTIL(8000, strstr(daemon_log(daemon),
+                            "why=\"time-out, and the chosen replica does not answer\"") != NULL);
     cr_assert(strstr(redis_say(&scene.cluster->nodes[0], "ROLE"), "master"));
     writers_go_on(writers);
     HOLDS_FOR(300, fence_is(daemon, "down"));
@@ -87,20 +137,18 @@ SCENE(integration_commands_fence, the_leader_waits_for_the_link_of_the_chosen_re
 
 SCENE(integration_commands_fence, the_link_stays_down_until_the_leader_gives_up)
 {
-    const struct cut_off scene = start_behind_a_proxy(3000);
-    const struct daemon *daemon =
-        commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "20s", NULL);
-    struct writers *writers = writers_begin(daemon);
+    const struct cut_off scene = fail_over_and_cut(3000, "--fence-timeout", "20s", NULL);
+    struct writers *writers = scene.writers;
 
-    fail_over_and_cut(&scene);
-    WAIT_UNTIL(15000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
+    WAIT_UNTIL(15000, strstr(daemon_log(scene.daemon), "why=\"the failover was aborted\"") != NULL);
     writers_end(writers);
     writers_check(writers, &scene.cluster->nodes[0], "the chosen replica's link stayed down", true);
 }
 
 SCENE(integration_commands_fence, the_leader_is_killed_in_the_middle)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.failover_timeout_ms = 20000, .down_after_ms = CLUSTER_STEADY_MS});
 
     for (size_t i = 0; i < cluster->n_sentinels; i++) {
         (void)redis_say(&cluster->sentinels[i],
@@ -133,9 +181,9 @@ SCENE(integration_commands_fence, the_leader_is_killed_in_the_middle)
 SCENE(integration_commands_fence, writes_are_held_and_reads_are_not)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
-        .nodes = 2, .sentinels = 1, .down_after_ms = 20000, .failover_timeout_ms = 6000});
+        .nodes = 2, .sentinels = 1, .down_after_ms = 20000, .failover_timeout_ms = 9000});
     const struct daemon *daemon =
-        commands_start(cluster, "--command-timeout", "1s", "--fence-timeout", "20s", NULL);
+        commands_start(cluster, "--command-timeout", "3s", "--fence-timeout", "20s", NULL);
 
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     server_freeze(&cluster->nodes[1]);
@@ -148,26 +196,29 @@ SCENE(integration_commands_fence, writes_are_held_and_reads_are_not)
                                            "[['GET','k'],['INCR','n'],['GET','k']]");
     const struct http_answer *read = command_run(daemon, "GET", "k", NULL);
     EXPECT_RESULT(read, "'v'");
-    cr_assert_lt(read->answered_ms - read->asked_ms, patient(500));
+    cr_assert_lt(read->answered_ms - read->asked_ms, patient(2500));
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
     EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['GET','k'],['GET','k']]"), 200,
                 "[{'result':'v'},{'result':'v'}]");
-    EXPECT_ERROR(command_answer(write, 5000), 503, "NOTSENT", "not_sent");
-    EXPECT_ERROR(command_answer(transaction, 5000), 503, "NOTSENT", "not_sent");
-    const struct http_answer *answer = command_answer(list, 5000);
+    EXPECT_ERROR(command_answer(write, 10000), 503, "NOTSENT", "not_sent");
+    EXPECT_ERROR(command_answer(transaction, 10000), 503, "NOTSENT", "not_sent");
+    const struct http_answer *answer = command_answer(list, 10000);
     cr_assert_str_eq(http_string(answer, "0.result"), "v", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "1.outcome"), "not_sent", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "2.outcome"), "not_sent", "those behind it wait: %s",
                      http_text(answer));
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS n"), "0");
-    wait_for_fence(daemon, "down", 15000);
+    wait_for_fence(daemon, "down", 20000);
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
     /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
-    const int64_t began_ms = now_ms();
-    for (int i = 2; i <= 30; i++) {
-        EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), text("%d", i));
+    int at_once = 0;
+    for (int i = 2; i <= 60; i++) {
+        const struct http_answer *one = command_run(daemon, "INCR", "n", NULL);
+
+        EXPECT_RESULT(one, text("%d", i));
+        at_once += one->answered_ms - one->asked_ms < patient(45);
     }
-    cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
+    cr_assert_geq(at_once, 10, "each was kept");
 }
 
 /*
@@ -179,9 +230,9 @@ SCENE(integration_commands_fence, a_pipeline_goes_on_where_a_new_command_would)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 2, .sentinels = 1, .down_after_ms = 60000, .failover_timeout_ms = 60000});
     struct server *node = &cluster->nodes[0];
-    const struct daemon *daemon =
-        commands_start(cluster, "--command-timeout", "12s", "--suspect-after", "500ms",
-                       "--verify-interval", "500ms", "--verify-timeout", "300ms", NULL);
+    const struct daemon *daemon = commands_start(
+        cluster, "--command-timeout", "20s", "--suspect-after", "1500ms", "--fence-timeout", "6s",
+        "--verify-interval", "500ms", "--verify-timeout", "300ms", NULL);
 
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     server_freeze(&cluster->nodes[1]);
@@ -191,11 +242,11 @@ SCENE(integration_commands_fence, a_pipeline_goes_on_where_a_new_command_would)
     const struct sent *list = command_send(daemon, "/redis/pipeline", "[['GET','k'],['INCR','n']]");
     WAIT_UNTIL(3000, metric_of(daemon, "bellwether_pool_inflight") == 1);
     EXPECT_NONE(daemon, NULL, NULL, 5000);
-    wait_for_fence(daemon, "down", 8000);
+    wait_for_fence(daemon, "down", 12000);
     HOLDS_FOR(300, metric_of(daemon, "bellwether_pool_inflight") == 1);
     server_thaw(node);
     WAIT_UNTIL(10000, status_of(daemon, "/master") == 200);
-    EXPECT_BODY(command_answer(list, 15000), 200, "[{'result':'v'},{'result':1}]");
+    EXPECT_BODY(command_answer(list, 25000), 200, "[{'result':'v'},{'result':1}]");
 }
 
 /* ---- a daemon that stood still meanwhile ---- */

@@ -76,7 +76,7 @@ SCENE(integration_commands_login, a_wrong_password_is_named_in_the_answer)
                                  "--redis-password-file",
                                  password_file("password", "wrong"),
                                  "--command-timeout",
-                                 "700ms",
+                                 "2s",
                                  NULL};
     const struct daemon *daemon =
         daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
@@ -101,7 +101,7 @@ SCENE(integration_commands_login, the_password_is_in_no_answer)
     const struct daemon *daemon =
         daemon_start(NULL, "--redis-api", "loopback", "--redis-password-file",
                      password_file("password", "hunter2"), "--sentinel", fake_address(sentinel),
-                     "--verify", "off", "--command-timeout", "700ms", NULL);
+                     "--verify", "off", "--command-timeout", "5s", NULL);
 
     WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
     const struct http_answer *answer = command_run(daemon, "GET", "k", NULL);
@@ -142,7 +142,7 @@ static const struct daemon *start_as_app(struct cluster *cluster, const char *ru
 
 SCENE(integration_commands_login, what_the_user_may_not_do_is_redis_own_error)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = start_as_app(
         cluster, "-@all +hello +auth +ping +command +@read +set +role", DEFAULT_POLICY);
 
@@ -163,7 +163,7 @@ SCENE(integration_commands_login, what_the_user_may_not_do_is_redis_own_error)
 
 SCENE(integration_commands_login, without_the_table_all_are_writes_and_categories_refuse)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         start_as_app(cluster, "-@all +hello +auth +ping +get +set +role", "+get +set +ping");
 
@@ -180,7 +180,7 @@ SCENE(integration_commands_login, without_the_table_all_are_writes_and_categorie
 
 SCENE(integration_commands_login, a_user_that_is_removed_and_comes_back)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = start_as_app(cluster, "+@all", DEFAULT_POLICY);
     const struct server *node = &cluster->nodes[0];
 

@@ -15,7 +15,7 @@ SCENE_SUITE(integration_commands_multi);
 SCENE(integration_commands_multi, two_hundred_at_once_do_not_mix)
 {
     enum { AT_ONCE = 200, PLAIN = 100 };
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--workers", "2", "--command-timeout", "30s", NULL);
     const struct sent *transactions[AT_ONCE], *plain[PLAIN];
@@ -55,7 +55,7 @@ SCENE(integration_commands_multi, two_hundred_at_once_do_not_mix)
 
 SCENE(integration_commands_multi, whole_or_not_at_all)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['FLUSHALL']]"), 403,
@@ -130,24 +130,26 @@ static void check_both(const struct both *both, const struct server *now, bool k
 
 SCENE(integration_commands_multi, settled_as_one_in_a_manual_failover)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *old = &cluster->nodes[0];
     struct both both = {0};
 
     count_some(daemon, &both);
     cluster_failover(cluster);
-    while (cluster_master(cluster) == old || !cluster_master(cluster)) {
+    while (cluster_is_before_switch(cluster, old)) {
         count_both(daemon, &both);
     }
     count_some(daemon, &both);
-    check_both(&both, cluster_master(cluster), true);
+    check_both(&both, cluster_wait_switch(cluster, old, 10000), true);
 }
 
 SCENE(integration_commands_multi, settled_as_one_when_the_master_is_killed)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 3000});
+    const struct daemon *daemon =
+        commands_start(cluster, "--command-timeout", "30s", "--suspect-after", "20s", NULL);
     struct server *old = &cluster->nodes[0];
     struct both both = {0};
 

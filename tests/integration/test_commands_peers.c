@@ -41,7 +41,8 @@ static struct scene start(const char *max_reply, const char *command_timeout)
                                  NULL};
     scene.daemon = daemon_launch(&(struct daemon_spec){.cluster = scene.cluster, .flags = flags});
     WAIT_UNTIL(5000, status_of(scene.daemon, "/master") == 200);
-    const struct http_answer *first = command_run(scene.daemon, "PING", NULL);
+    const struct http_answer *first = NULL;
+    WAIT_UNTIL(5000, (first = command_run(scene.daemon, "PING", NULL))->status == 200);
     EXPECT_RESULT(first, "'PONG'");
     cr_assert_str_eq(http_header(first, "x-bellwether-master"), proxy_address(scene.proxy));
     return scene;
@@ -199,7 +200,7 @@ SCENE(integration_commands_peers, silence)
  */
 SCENE(integration_commands_peers, a_caller_that_does_not_read)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon =
         commands_start(cluster, "--pool-size", "1", "--command-timeout", "30s", NULL);
 

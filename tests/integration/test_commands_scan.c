@@ -240,7 +240,8 @@ SCENE(integration_commands_scan, under_another_name)
 SCENE(integration_commands_scan, a_failover_in_the_middle)
 {
     const struct daemon *daemon;
-    struct cluster *cluster = start(&daemon, &(struct cluster_spec){.nodes = 3});
+    struct cluster *cluster =
+        start(&daemon, &(struct cluster_spec){.nodes = 3, .down_after_ms = CLUSTER_STEADY_MS});
     struct scan *scans[5];
     const struct http_answer *list;
 
@@ -248,9 +249,7 @@ SCENE(integration_commands_scan, a_failover_in_the_middle)
         scans[i] = scan_new(daemon, "/redis", all[i]);
         cr_assert(scan_step(scans[i]) && scan_step(scans[i]));
     }
-    cluster_failover(cluster);
-    (void)cluster_wait_switch(cluster, &cluster->nodes[0], 30000);
-    EXPECT_MASTER(daemon, cluster_master(cluster), 10000);
+    EXPECT_MASTER(daemon, cluster_fail_over_from(cluster, &cluster->nodes[0]), 10000);
     for (size_t i = 0; i < 4; i++) {
         expect_lost(scans[i]);
     }
@@ -313,7 +312,7 @@ SCENE(integration_commands_scan, another_daemon)
  */
 SCENE(integration_commands_scan, without_info)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon;
     struct scan *scan;
 

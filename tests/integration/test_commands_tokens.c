@@ -32,7 +32,7 @@ static void expect_unauthorized(const struct http_answer *answer)
 
 static const struct daemon *start(const char *full, const char *read_only)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const char *const flags[] = {"--redis-api",
                                  "token",
                                  "--token-file",
@@ -117,7 +117,7 @@ SCENE(integration_commands_tokens, in_the_query)
 
 SCENE(integration_commands_tokens, in_the_query_where_none_is_needed)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/m?_token=secret", ""), "1");
@@ -225,7 +225,7 @@ SCENE(integration_commands_tokens, the_environment_does_not_keep_them)
 
 SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = commands_start(cluster, NULL);
     const char *own = text("Origin: %s", daemon->base);
     const char *const welcome[] = {NULL,
@@ -262,7 +262,7 @@ SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
 
 SCENE(integration_commands_tokens, over_a_unix_socket_any_host_will_do)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = daemon_launch(
         &(struct daemon_spec){.cluster = cluster,
                               .flags = (const char *const[]){"--redis-api", "loopback", NULL},
@@ -301,7 +301,7 @@ SCENE(integration_commands_tokens, one_authorization_is_enough)
 
 SCENE(integration_commands_tokens, off_is_the_default)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);

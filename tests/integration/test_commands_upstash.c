@@ -11,7 +11,7 @@ SCENE_SUITE(integration_commands_upstash);
 
 static struct cluster *start_node(void)
 {
-    return cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    return cluster_start_one(NULL);
 }
 
 static struct cluster *start_three(const struct daemon **daemon)
@@ -110,8 +110,7 @@ SCENE(integration_commands_upstash, reads_with_a_token_see_what_was_written)
     EXPECT_ERROR(command_post_with(daemon, replica, "['SET','k','w']",
                                    "Upstash-Sync-Token: w0000000000000000"),
                  403, "NOPERM", "not_sent");
-    cluster_failover(cluster);
-    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    const struct server *now = cluster_fail_over_from(cluster, old);
     WAIT_UNTIL(10000,
                strcmp(http_string(daemon_get(daemon, "/master"), "address"), now->address) == 0);
     cr_assert_str_eq(node_of(daemon, replica, get, token), now->address);

@@ -19,7 +19,7 @@ static struct writers *write_on(const struct daemon *daemon)
     struct writers *writers =
         writers_start(&(struct writers_spec){.daemon = daemon, .writers = 4, .readers = 1});
 
-    writers_wait(writers, 100, 5000);
+    writers_wait(writers, 100, 15000);
     return writers;
 }
 
@@ -58,7 +58,8 @@ static struct trail *announced_and_dead(struct cluster *cluster, const struct da
 
 SCENE(integration_contradicted, leader_dies_after_its_announcement_and_comes_back)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.slow_pace = true, .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
@@ -68,12 +69,13 @@ SCENE(integration_contradicted, leader_dies_after_its_announcement_and_comes_bac
     server_start(&cluster->sentinels[0]);
     expect_kept(writers, cluster, daemon);
     trail_look(trail);
-    cr_assert(count_in(trail->said, "200 ") <= 2, "%s", trail->said);
+    cr_assert(count_in(trail_said(trail), "200 ") <= 2, "%s", trail->said);
 }
 
 SCENE(integration_contradicted, leader_dies_after_its_announcement_for_good)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.slow_pace = true, .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = commands_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
@@ -82,13 +84,14 @@ SCENE(integration_contradicted, leader_dies_after_its_announcement_for_good)
     trail_for(trail, 6000);
     expect_kept(writers, cluster, daemon);
     trail_look(trail);
-    cr_assert(count_in(trail->said, "200 ") <= 3, "to and fro: %s", trail->said);
+    cr_assert(count_in(trail_said(trail), "200 ") <= 3, "to and fro: %s", trail->said);
 }
 
 /* @param when SENTINEL SIMULATE-FAILURE's word. */
 static void leader_crashes(const char *when)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.slow_pace = true, .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = commands_start(cluster, NULL);
     struct server *leader = &cluster->sentinels[0];
 
@@ -164,6 +167,23 @@ static unsigned asked(const struct trio *trio, size_t sentinel)
     return fake_heard(trio->told->sentinels[sentinel], "SENTINEL GET-MASTER-ADDR-BY-NAME");
 }
 
+/* Whether it is asked so often within 900 ms: not in each of them, the machine may stand still. */
+static bool is_asked(const struct trio *trio, size_t sentinel, unsigned times)
+{
+    bool is = false;
+
+    for (int i = 0; i < 8 && !is; i++) {
+        const int64_t end_ms = now_ms() + 900;
+        const unsigned before = asked(trio, sentinel);
+
+        while (now_ms() < end_ms && !is) {
+            nap_ms(5);
+            is = now_ms() < end_ms && asked(trio, sentinel) >= before + times;
+        }
+    }
+    return is;
+}
+
 /*
  * What ends the hold is another's word: it is asked for ten times a second, however long a failover
  * has been under way.
@@ -171,15 +191,14 @@ static unsigned asked(const struct trio *trio, size_t sentinel)
 SCENE(integration_contradicted, the_others_are_asked_fast_while_writes_are_held)
 {
     struct trio *trio = trio_start(NULL);
-    unsigned before = asked(trio, 2);
+    const unsigned before = asked(trio, 2);
 
     fake_publish(trio->told->sentinels[0], "+try-failover",
                  text("master mymaster 127.0.0.1 %u", fake_port(trio->old)));
     /* which takes eight seconds: ever less often */
     WAIT_UNTIL(20000, asked(trio, 2) >= before + 32);
     trio_hold(trio);
-    before = asked(trio, 2);
-    WAIT_UNTIL(900, asked(trio, 2) >= before + 5);
+    cr_assert(is_asked(trio, 2, 5));
     told_announce(trio->told, 1);
     WAIT_UNTIL(500, fence_is(trio->daemon, "down"));
 }
@@ -190,8 +209,7 @@ SCENE(integration_contradicted, those_without_events_are_asked_faster)
     struct trio *trio = trio_start("PSUBSCRIBE");
 
     trio_hold(trio);
-    const unsigned before = asked(trio, 2);
-    WAIT_UNTIL(900, asked(trio, 2) >= before + 15);
+    cr_assert(is_asked(trio, 2, 15));
 }
 
 /*

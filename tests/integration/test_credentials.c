@@ -40,21 +40,19 @@ static void add_user(const struct server *servers, size_t n, const char *user, c
 static void fail_over_and_follow(struct cluster *cluster, const struct daemon *daemon,
                                  int64_t bound_ms)
 {
-    struct server *old = cluster_master(cluster);
-
-    cluster_failover(cluster);
-    EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), bound_ms);
+    EXPECT_MASTER(daemon, cluster_fail_over_from(cluster, &cluster->nodes[0]), bound_ms);
 }
 
 SCENE(integration_credentials, sentinel_with_password)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.sentinel_password = "sesame", .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file",
                                                password_file("sentinel", "sesame"), NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, NULL, 4000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     fail_over_and_follow(cluster, daemon, 1000);
 }
 
@@ -98,26 +96,28 @@ SCENE(integration_credentials, missing_sentinel_password)
 
 SCENE(integration_credentials, redis_with_password)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.node_password = "hunter2", .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-password-file", password_file("redis", "hunter2"), NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
     fail_over_and_follow(cluster, daemon, 1000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.node_password = "hunter2", .down_after_ms = CLUSTER_STEADY_MS});
     const char *file = password_file("redis", "wrong");
     const struct daemon *daemon = daemon_start(cluster, "--redis-password-file", file, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "reason"), "redis_auth", "%s", http_text(answer));
     cr_assert_not(http_true(answer, "verified"));
@@ -125,7 +125,7 @@ SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
     (void)password_file("redis", "hunter2");
     daemon_signal(daemon, SIGHUP);
     EXPECT_REASON(daemon, NULL, 6000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, missing_redis_password)
@@ -142,19 +142,21 @@ SCENE(integration_credentials, missing_redis_password)
 
 SCENE(integration_credentials, hello_only_user_on_redis)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->nodes, 3, "checker", "on >pw -@all +hello");
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-username", "checker", "--redis-password-file",
                      password_file("redis", "pw"), NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
-    HOLDS_FOR(2500, strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
+    HOLDS_BUT_FOR_PAUSES(daemon, 2500,
+                         strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
     fail_over_and_follow(cluster, daemon, 1000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, redis_that_denies_every_question)
@@ -168,14 +170,15 @@ SCENE(integration_credentials, redis_that_denies_every_question)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
 
     WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
     cr_assert_str_eq(http_string(answer, "reason"), "redis_denied", "%s", http_text(answer));
 }
 
 SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
@@ -183,15 +186,16 @@ SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
                      password_file("sentinel", "pw"), "--master", "mymaster", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, "sentinel_denied", 14000); /* CKQUORUM */
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 3);
     fail_over_and_follow(cluster, daemon, 1000);
 }
 
 SCENE(integration_credentials, sentinel_user_without_psubscribe)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
 
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED);
     const struct daemon *daemon =
@@ -199,7 +203,7 @@ SCENE(integration_credentials, sentinel_user_without_psubscribe)
                      password_file("sentinel", "pw"), "--master", "mymaster", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, "sentinel_denied", 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
     fail_over_and_follow(cluster, daemon, 2500); /* polled, not told */
     const char *log = daemon_log(daemon);
     cr_assert_leq(count_in(log, "PSUBSCRIBE") + count_in(log, "psubscribe"), 6,
@@ -208,7 +212,7 @@ SCENE(integration_credentials, sentinel_user_without_psubscribe)
 
 SCENE(integration_credentials, sentinel_user_who_may_not_list_masters_while_all_are_wanted)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
 
     add_user(cluster->sentinels, 1, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
@@ -230,16 +234,17 @@ SCENE(integration_credentials, per_master_credentials_from_the_file)
     const char *const flags[] = {"--config", config, NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }
 
 SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--verify", "off", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "unverified");
     cr_assert_not(http_true(answer, "verified"));
     fail_over_and_follow(cluster, daemon, 2500);

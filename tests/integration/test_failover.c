@@ -23,36 +23,37 @@ SCENE(integration_failover, start_with_first_sentinel_dead)
 
 SCENE(integration_failover, kill_nine)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 4000});
+    const struct daemon *daemon = daemon_start(cluster, "--verify-interval", "10s", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const long long index = http_number(daemon_get(daemon, "/master"), "index");
+    const long long index = http_number(daemon_master(daemon), "index");
     struct server *old = &cluster->nodes[0];
     const int64_t killed_ms = now_ms();
     server_kill(old);
     struct trail *trail = trail_start(daemon, cluster);
-    while (trail->left_ok_ms == 0 && now_ms() < killed_ms + patient(1000)) {
+    while (trail->left_ok_ms == 0 && now_ms() < killed_ms + patient(2500)) {
         trail_look(trail);
     }
-    cr_assert(trail->left_ok_ms != 0 && trail->left_ok_ms - killed_ms < patient(500),
+    /* its end is what tells: no question to it, and no Sentinel so early */
+    cr_assert(trail->left_ok_ms != 0 && trail->left_ok_ms - killed_ms < patient(2500),
               "still 200 %lld ms after the kill: %s", (long long)(now_ms() - killed_ms),
               trail->said);
     struct server *new_master = trail_wait_switch(trail, cluster, old);
     trail_until(trail, new_master, 1000);
     trail_for(trail, 500);
     trail_check(trail, old, new_master);
-    cr_assert_eq(count_in(trail->said, "200 "), strncmp(trail->said, "200", 3) == 0 ? 2 : 1, "%s",
-                 trail->said);
+    cr_assert_eq(count_in(trail_said(trail), "200 "), strncmp(trail->said, "200", 3) == 0 ? 2 : 1,
+                 "%s", trail->said);
 
-    const struct http_answer *answer = daemon_get(daemon, "/master");
+    const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "previous.address"), old->address);
     cr_assert_str_eq(http_string(answer, "state"), "ok");
     cr_assert(http_true(answer, "verified"), "%s", http_text(answer));
     cr_assert_gt(http_number(answer, "index"), index);
     cr_assert_geq(http_number(answer, "config_epoch"), 1);
     EXPECT_REASON(daemon, NULL, 5000);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    cr_assert(http_true(daemon_master(daemon), "majority"));
 }
 
 SCENE(integration_failover, killed_master_that_returns_is_not_the_answer)
@@ -68,7 +69,7 @@ SCENE(integration_failover, killed_master_that_returns_is_not_the_answer)
     struct trail *trail = trail_start(daemon, cluster);
     server_start(old); /* says master until the Sentinels reconfigure it */
     trail_for(trail, 2500);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)));
+    cr_assert_str_eq(trail_said(trail), text("200 %c", node_letter(cluster, new_master)));
 }
 
 SCENE(integration_failover, master_frozen_by_sigstop)
@@ -85,7 +86,7 @@ SCENE(integration_failover, master_frozen_by_sigstop)
      * suspect-after 1.5 s and one verify-interval of 1 s: the old address may be answered no longer
      */
     while (strcmp(trail->last, "200 A") == 0) {
-        cr_assert(now_ms() - frozen_ms < patient(3000), "still 200 with the hung master: %s\n%s",
+        cr_assert(now_ms() - frozen_ms < patient(5000), "still 200 with the hung master: %s\n%s",
                   trail->said, daemon_log(daemon));
         trail_look(trail);
     }
@@ -115,7 +116,8 @@ SCENE(integration_failover, frozen_master_without_failover_leaves_ok_in_time)
 
 SCENE(integration_failover, manual_failover)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
 
@@ -125,13 +127,14 @@ SCENE(integration_failover, manual_failover)
     trail_until(trail, new_master, 1000);
     trail_for(trail, 2500); /* the old master becomes a replica meanwhile */
     trail_check(trail, old, new_master);
-    cr_assert_str_eq(trail->said, text("200 A, 200 %c", node_letter(cluster, new_master)),
+    cr_assert_str_eq(trail_said(trail), text("200 A, 200 %c", node_letter(cluster, new_master)),
                      "a manual failover leaves no gap: %s\n%s", trail->said, daemon_log(daemon));
 }
 
 SCENE(integration_failover, events_lead_to_the_new_answer_without_polling)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--poll-interval", "30s", NULL);
     struct server *old = &cluster->nodes[0];
 
@@ -142,8 +145,8 @@ SCENE(integration_failover, events_lead_to_the_new_answer_without_polling)
 
 SCENE(integration_failover, manual_failover_at_sentinels_own_pace)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.slow_pace = true, .down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
 
@@ -158,7 +161,8 @@ SCENE(integration_failover, manual_failover_at_sentinels_own_pace)
 
 SCENE(integration_failover, five_failovers_in_a_row)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *master = &cluster->nodes[0];
     long long index = 0, epoch = -1;
@@ -172,7 +176,7 @@ SCENE(integration_failover, five_failovers_in_a_row)
         master = trail_fail_over(trail, cluster, old);
         trail_until(trail, master, 1000);
         trail_check(trail, old, master);
-        const struct http_answer *answer = daemon_get(daemon, "/master");
+        const struct http_answer *answer = daemon_master(daemon);
         cr_assert_str_eq(http_string(answer, "previous.address"), old->address);
         cr_assert_gt(http_number(answer, "index"), index);
         cr_assert_gt(http_number(answer, "config_epoch"), epoch);
@@ -183,7 +187,8 @@ SCENE(integration_failover, five_failovers_in_a_row)
 
 SCENE(integration_failover, sentinel_frozen_through_a_failover_and_thawed)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
 
@@ -198,14 +203,15 @@ SCENE(integration_failover, sentinel_frozen_through_a_failover_and_thawed)
     WAIT_UNTIL(10000,
                strcmp(sentinel_says(&cluster->sentinels[2], "mymaster"), new_master->address) == 0);
     trail_for(trail, 500);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
+    cr_assert_str_eq(trail_said(trail), text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
                      trail->said, daemon_log(daemon));
     EXPECT_REASON(daemon, NULL, 8000);
 }
 
 SCENE(integration_failover, sentinel_restarted_with_its_old_file)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0], *lost = &cluster->sentinels[1];
 
@@ -219,14 +225,14 @@ SCENE(integration_failover, sentinel_restarted_with_its_old_file)
     file_write(lost->config, before);
     server_start(lost);
     trail_for(trail, 3000);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
+    cr_assert_str_eq(trail_said(trail), text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
                      trail->said, daemon_log(daemon));
 }
 
 SCENE(integration_failover, one_second_stall_stays_ok)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 5000});
-    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct daemon *daemon = daemon_start(cluster, "--suspect-after", "3s", NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const char *const stall[] = {
@@ -237,7 +243,7 @@ SCENE(integration_failover, one_second_stall_stays_ok)
             &(struct process_spec){.name = "stall", .argv = stall, .may_die = true});
         trail_for(trail, 2300 + 250 * i);
     }
-    cr_assert_str_eq(trail->said, "200 A", "%s\n%s", trail->said, daemon_log(daemon));
+    cr_assert_str_eq(trail_said(trail), "200 A", "%s\n%s", trail->said, daemon_log(daemon));
 }
 
 SCENE(integration_failover, daemon_frozen_through_a_failover)
@@ -320,7 +326,7 @@ SCENE(integration_failover, answer_that_waited_in_a_socket_is_not_believed)
 
 SCENE(integration_failover, daemon_frozen_for_two_seconds_finds_back)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
@@ -340,28 +346,31 @@ SCENE(integration_failover, restart_of_the_master_is_logged_and_is_no_switch)
     struct server *master = &cluster->nodes[0];
 
     EXPECT_MASTER(daemon, master, 3000);
+    wait_for_check(daemon);
     server_kill(master);
     EXPECT_NONE(daemon, NULL, NULL, 1000);
     server_start(master);
     EXPECT_MASTER(daemon, master, 3000);
-    cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
+    cr_assert(json_is_null(http_value(daemon_master(daemon), "previous")));
     WAIT_UNTIL(12000, strcasestr(daemon_log(daemon), "restart") != NULL);
 }
 
 SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 2000});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "warn", NULL);
     struct server *old = &cluster->nodes[0];
 
     EXPECT_MASTER(daemon, old, 3000);
     EXPECT_REASON(daemon, NULL, 12000);
-    cr_assert_str_eq(daemon_log(daemon), "");
+    cr_assert(*daemon_log(daemon) == '\0' || daemon_pauses(daemon) > 0, "%s", daemon_log(daemon));
     server_kill(old);
     const struct server *next = cluster_wait_switch(cluster, old, 30000);
     EXPECT_MASTER(daemon, next, 3000);
     EXPECT_REASON(daemon, NULL, 12000);
-    EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "state=ok") == 1);
+    EXPECT_LOGGED(daemon,
+                  count_in(daemon_log(daemon), "state=ok") == 1 ||
+                      (daemon_pauses(daemon) > 0 && strstr(daemon_log(daemon), "state=ok")));
     const char *log = daemon_log(daemon);
     cr_assert_eq(count_in(log, text("msg=\"master changed\" master=mymaster from=%s to=%s",
                                     old->address, next->address)),
@@ -381,7 +390,8 @@ SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
 
 SCENE(integration_failover, an_ordinary_switch_is_no_dispute_and_no_fence_in_the_log)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "debug", NULL);
     struct server *old = &cluster->nodes[0];
 

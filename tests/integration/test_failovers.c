@@ -8,6 +8,9 @@
 
 SCENE_SUITE(integration_failovers);
 
+/* Role checks are a second apart, and both the daemon and this test may be late. */
+enum { SLACK_MS = 2600 };
+
 static const char *entry_string(const struct http_answer *answer, int i, const char *member)
 {
     return http_string(answer, text("failovers.%d.%s", i, member));
@@ -59,7 +62,7 @@ static bool ended_as(const struct daemon *daemon, const char *outcome)
 
 #define EXPECT_ENDED(daemon, outcome, bound_ms) \
     do { \
-        const int64_t end_ = now_ms() + patient(bound_ms); \
+        const int64_t end_ = wait_ends_ms(bound_ms); \
         while (!ended_as(daemon, outcome)) { \
             cr_assert(now_ms() < end_, "no %s within %d ms: %s\n%s", outcome, bound_ms, \
                       http_text(daemon_get(daemon, "/failovers")), daemon_log(daemon)); \
@@ -82,7 +85,8 @@ static void check_order(const char *phases, const char *const *order)
 
 SCENE(integration_failovers, none_yet)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
@@ -128,8 +132,7 @@ SCENE(integration_failovers, kill_nine)
     cr_assert_str_eq(entry_string(answer, 0, "to"), new_master->address);
     cr_assert(entry_null(answer, 0, "reason"));
     cr_assert_eq(entry_number(answer, 0, "config_epoch"),
-                 http_number(daemon_get(daemon, "/master"), "config_epoch"), "%s",
-                 http_text(answer));
+                 http_number(daemon_master(daemon), "config_epoch"), "%s", http_text(answer));
     check_order(phases_of(answer, 0),
                 (const char *const[]){"suspected", "sdown", "elected", "selected", "promoting",
                                       "promoted", "finished", NULL});
@@ -142,8 +145,8 @@ SCENE(integration_failovers, kill_nine)
     cr_assert(led, "%s", http_text(answer));
     /* One role check a second: so much more than the test saw, at the most. */
     const long long unavailable_ms = entry_number(answer, 0, "unavailable_ms");
-    cr_assert(unavailable_ms >= 600 && unavailable_ms <= gap_ms + patient(1100), "%lld of %lld: %s",
-              unavailable_ms, (long long)gap_ms, http_text(answer));
+    cr_assert(unavailable_ms >= 600 && unavailable_ms <= gap_ms + patient(SLACK_MS),
+              "%lld of %lld: %s", unavailable_ms, (long long)gap_ms, http_text(answer));
     cr_assert_eq(entries(answer), 1, "three Sentinels, one failover: %s", http_text(answer));
 
     EXPECT_LOGGED(daemon, count_in(daemon_log(daemon), "msg=failover ") == 1);
@@ -161,7 +164,8 @@ SCENE(integration_failovers, kill_nine)
 
 SCENE(integration_failovers, manual_twice_and_the_ring)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = CLUSTER_STEADY_MS});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     const struct daemon *forgetful = daemon_start(cluster, "--history", "1", NULL);
     struct server *old = &cluster->nodes[0];
@@ -180,9 +184,10 @@ SCENE(integration_failovers, manual_twice_and_the_ring)
                          daemon_log(daemon));
         cr_assert_str_eq(entry_string(answer, 0, "from"), old->address);
         cr_assert_str_eq(entry_string(answer, 0, "to"), new_master->address);
-        cr_assert_str_eq(phases_of(answer, 0),
-                         "elected selected promoting promoted published finished", "%s",
-                         daemon_log(daemon));
+        const char *phases = phases_of(answer, 0); /* event and answer come on two connections */
+        cr_assert(strcmp(phases, "elected selected promoting promoted published finished") == 0 ||
+                      strcmp(phases, "elected selected promoting published promoted finished") == 0,
+                  "%s\n%s", phases, daemon_log(daemon));
         cr_assert_eq(entry_number(answer, 0, "unavailable_ms"), 0, "it answered all the while: %s",
                      http_text(answer));
         old = new_master;
@@ -229,7 +234,8 @@ SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
     cr_assert_gt(entry_number(answer, 0, "id"), id, "another attempt, another entry");
     cr_assert_str_eq(entry_string(answer, 0, "kind"), "crash", "%s", http_text(answer));
     const long long unavailable_ms = entry_number(answer, 0, "unavailable_ms");
-    cr_assert(unavailable_ms <= gap_ms + patient(1100) && unavailable_ms >= gap_ms - patient(1100),
+    cr_assert(unavailable_ms <= gap_ms + patient(SLACK_MS) &&
+                  unavailable_ms >= gap_ms - patient(SLACK_MS),
               "from the last good role check, not from the second attempt: %lld of %lld",
               unavailable_ms, (long long)gap_ms);
     const size_t n = entries(answer);
@@ -292,7 +298,7 @@ static void nobody_handles_it(struct cluster *cluster, const struct daemon *daem
     WAIT_UNTIL(3000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "reason"),
                             "restarted") == 0);
     cr_assert_gt(entry_number(answer, 0, "unavailable_ms"), 0);
-    cr_assert_leq(entry_number(answer, 0, "unavailable_ms"), gap_ms + patient(1100));
+    cr_assert_leq(entry_number(answer, 0, "unavailable_ms"), gap_ms + patient(SLACK_MS));
     WAIT_UNTIL(3000, failovers_total(daemon, "recovered") == 1);
 }
 

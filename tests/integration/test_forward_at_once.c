@@ -11,14 +11,17 @@
 
 SCENE_SUITE(integration_forward_at_once);
 
-/* Six times: who looks once a second only would have to be lucky each time. */
+/*
+ * Ten times: who looks once a second only would have to be lucky each time, or nearly: the machine
+ * may stand still twice.
+ */
 SCENE(integration_forward_at_once, all_are_closed_as_the_master_changes)
 {
-    enum { SWITCHES = 6, IDLE = 3, SOON_MS = 300 };
+    enum { SWITCHES = 10, LATE = 2, IDLE = 3, SOON_MS = 300 };
     struct pair *pair = pair_start(1, "", "--workers", "2", "--command-timeout", "20s", NULL);
     struct stream *stream = stream_open(pair->daemon, "/events", NULL);
     const struct server *from = pair->old, *to = pair->now;
-    size_t seen = 0;
+    size_t seen = 0, late = 0;
 
     for (int i = 0; i < SWITCHES; i++) {
         struct raw **idle = clients_open(pair->port, IDLE), *busy = client_open(pair->port);
@@ -35,13 +38,14 @@ SCENE(integration_forward_at_once, all_are_closed_as_the_master_changes)
         for (size_t k = 0; k < IDLE; k++) {
             cr_assert(raw_closes(idle[k], 5000));
         }
-        cr_assert_lt(now_ms() - adopted_ms, patient(SOON_MS), "switch %d", i + 1);
+        late += now_ms() - adopted_ms >= patient(SOON_MS);
         cr_assert_str_eq(redis_say(from, "REPLICAOF 127.0.0.1 %u", to->port), "OK");
         WAIT_UNTIL(10000, strstr(redis_say(from, "ROLE"), "connected") != NULL);
         const struct server *other = from;
         from = to;
         to = other;
     }
+    cr_assert_leq(late, LATE, "%zu of %d", late, SWITCHES);
     cr_assert_eq(metric_of(pair->daemon, "bellwether_forward_closed_total{reason=\"switch\"}"),
                  SWITCHES * (IDLE + 1));
     stream_close(stream);

@@ -289,8 +289,11 @@ SCENE(integration_forward_auth, rotated_through_a_master_that_is_frozen)
 
 SCENE(integration_forward_auth, over_tls_to_redis)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){
-        .tls = CLUSTER_TLS, .certificates = cluster_certificates(), .node_password = "sesame"});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
+                                             .certificates = cluster_certificates(),
+                                             .node_password = "sesame",
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const uint16_t port = port_reserve();
     const struct wire_spec spec = {.port = port};
     const struct daemon *daemon = START(cluster, port, "sesame", "--command-timeout", "30s");
@@ -317,7 +320,8 @@ SCENE(integration_forward_auth, answers_in_pieces)
 
     proxy_behave(proxy, &(struct proxy_manner){.piece = 1, .pause_ms = 1});
     daemon = START(cluster, port, "sesame", "--map",
-                   text("%s=%s", cluster->nodes[0].address, proxy_address(proxy)));
+                   text("%s=%s", cluster->nodes[0].address, proxy_address(proxy)),
+                   "--verify-timeout", "5s", "--suspect-after", "20s");
     WAIT_UNTIL(8000, status_of(daemon, "/master") == 200);
     cr_expect_str_eq(first_answer(port), "PONG");
 }

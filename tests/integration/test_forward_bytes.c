@@ -294,17 +294,17 @@ static void let_pass(int64_t span_ms)
 /* The bound is for a node that says nothing, not for one that says it slowly. */
 SCENE(integration_forward_bytes, a_slow_node_and_a_client_that_has_said_all)
 {
-    const struct ends ends = half_closed("1s");
+    const struct ends ends = half_closed("2500ms");
     char byte;
 
     for (int i = 0; i < 9; i++) {
-        let_pass(250);
+        let_pass(400);
         plain_send(ends.node, "x", 1);
         plain_expect(ends.client, "x");
     }
     const int64_t silent_ms = now_ms();
     cr_assert_eq(recv(ends.client, &byte, 1, 0), 0);
-    cr_assert(now_ms() - silent_ms >= 900 && now_ms() - silent_ms < patient(4000), "after %d ms",
+    cr_assert(now_ms() - silent_ms >= 2400 && now_ms() - silent_ms < patient(6000), "after %d ms",
               (int)(now_ms() - silent_ms));
     cr_assert_eq(metric_of(ends.daemon, "bellwether_forward_closed_total{reason=\"client\"}"), 1);
     (void)close(ends.client);
@@ -315,12 +315,12 @@ SCENE(integration_forward_bytes, a_slow_node_and_a_client_that_has_said_all)
 SCENE(integration_forward_bytes, a_slow_reader_that_has_said_all)
 {
     enum { PIECE = 1 << 16, PIECES = 512 };
-    const struct ends ends = half_closed("800ms");
+    const struct ends ends = half_closed("1500ms");
     static char piece[PIECE];
     size_t sent = 0, got = 0;
     ssize_t n;
 
-    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 200; nap_ms(1)) { /* all is full */
+    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 1000; nap_ms(1)) { /* all is full */
         while (sent < (size_t)PIECE * PIECES &&
                (n = send(ends.node, piece, PIECE, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0) {
             sent += (size_t)n;
@@ -328,7 +328,7 @@ SCENE(integration_forward_bytes, a_slow_reader_that_has_said_all)
         }
     }
     cr_assert_lt(sent, (size_t)PIECE * PIECES, "nobody stops it");
-    let_pass(2000);
+    let_pass(3000);
     while (got < (size_t)PIECE * PIECES) {
         const size_t left = (size_t)PIECE * PIECES - sent;
 
@@ -399,7 +399,8 @@ SCENE(integration_forward_bytes, a_server_with_too_many_clients)
 {
     struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
-    const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    const struct daemon *daemon = forward_start(cluster, &port, "", "--verify-timeout", "20s",
+                                                "--suspect-after", "60s", NULL);
     struct raw *client = clients_open(port, 1)[0];
 
     EXPECT_SAID(client, "CONFIG SET maxclients 1", "+OK");

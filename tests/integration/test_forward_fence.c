@@ -53,11 +53,14 @@ SCENE(integration_forward_fence, what_waited_runs_once_when_it_comes_to_nothing)
     cr_assert(raw_closes(clients[0], 5000));
     WAIT_UNTIL(3000, strcmp(redis_say(pair->old, "GET n"), text("%d", CLIENTS + 1)) == 0);
     /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
-    const int64_t began_ms = now_ms();
-    for (int i = 0; i < 29; i++) {
+    int at_once = 0;
+    for (int i = 0; i < 60; i++) {
+        const int64_t asked_ms = now_ms();
+
         EXPECT_SAID(clients[2], "PING", "+PONG");
+        at_once += now_ms() - asked_ms < patient(45);
     }
-    cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
+    cr_assert_geq(at_once, 10, "each was kept");
     cr_assert_str_eq(redis_say(pair->old, "GET n"), text("%d", CLIENTS + 1));
 }
 
@@ -132,7 +135,8 @@ SCENE(integration_forward_fence, aborted)
  */
 SCENE(integration_forward_fence, the_leader_dies_once_it_promoted)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.slow_pace = true, .down_after_ms = CLUSTER_STEADY_MS});
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", "--command-timeout", "60s", NULL);
@@ -163,7 +167,7 @@ SCENE(integration_forward_fence, the_leader_dies_once_it_promoted)
 SCENE(integration_forward_fence, an_answer_after_silence_comes_at_once)
 {
     enum { ROUNDS = 12, SILENCE_MS = 120, AT_ONCE_MS = 60 };
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     uint16_t port;
     struct daemon *daemon = forward_start(cluster, &port, "", NULL);
     struct raw *client = client_open(port);

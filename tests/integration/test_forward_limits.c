@@ -268,7 +268,7 @@ SCENE(integration_forward_limits, the_end)
     struct server *node = &cluster->nodes[0];
     uint16_t port;
     const struct daemon *daemon =
-        forward_start(cluster, &port, "", "--shutdown-delay", "600ms", NULL);
+        forward_start(cluster, &port, "", "--shutdown-delay", "2500ms", NULL);
     struct raw *idle = clients_open(port, 1)[0], *silent = client_open(port),
                *blocked = client_open(port);
 
@@ -296,7 +296,7 @@ SCENE(integration_forward_limits, the_end)
         cr_assert_eq(reply->len, VALUE);
         freeReplyObject(reply);
         if (i % 100 == 0) {
-            nap_ms(30); /* the delay ends meanwhile */
+            nap_ms(130); /* the delay ends meanwhile */
         }
     }
     redisFree(context);

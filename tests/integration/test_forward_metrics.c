@@ -16,7 +16,8 @@ SCENE_SUITE(integration_forward_metrics);
 
 SCENE(integration_forward_metrics, where_clients_are)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 2, .sentinels = 1, .down_after_ms = CLUSTER_STEADY_MS});
     const uint16_t replicas = port_reserve();
     uint16_t port;
     const struct daemon *daemon =
@@ -80,7 +81,7 @@ SCENE(integration_forward_metrics, who_is_refused)
     const struct daemon *daemon =
         daemon_start_tls(cluster, "--forward", text("127.0.0.1:%u,tls", tls), "--forward",
                          text("127.0.0.1:%u,auth", auth), "--redis-password-file", password,
-                         "--command-timeout", "500ms", NULL);
+                         "--command-timeout", "2s", NULL);
     const struct wire_spec secured = {.port = tls, .folder = daemon->certificates};
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     struct wire *good = wire_open(&secured);
@@ -98,7 +99,7 @@ SCENE(integration_forward_metrics, who_is_refused)
     for (int i = 0; i < 2; i++) {
         struct raw *refused = client_open(auth);
 
-        cr_assert(strstr(client_hear(refused, 5000), "auth: WRONGPASS"));
+        cr_assert(strstr(client_hear(refused, 8000), "auth: WRONGPASS"));
         cr_assert(raw_closes(refused, 3000));
     }
     cr_assert_eq(metric_of(daemon, CLOSED("auth")), 2);

@@ -36,7 +36,8 @@ static const char *said_to(redisContext *context, const char *command)
 
 SCENE(integration_forward_places, several)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 2, .sentinels = 1, .down_after_ms = CLUSTER_STEADY_MS});
     struct server *other = cluster_add_node(cluster, NULL);
     const unsigned first = port_reserve(), second = port_reserve(), replicas = port_reserve(),
                    six = port_reserve();
@@ -72,7 +73,8 @@ SCENE(integration_forward_places, several)
 SCENE(integration_forward_places, one_of_two_fails_over)
 {
     enum { OTHERS = 4 };
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 2, .sentinels = 1, .down_after_ms = CLUSTER_STEADY_MS});
     struct server *other = cluster_add_node(cluster, NULL);
     const uint16_t port = port_reserve(), elsewhere = port_reserve();
 
@@ -96,9 +98,10 @@ SCENE(integration_forward_places, one_of_two_fails_over)
         ids[i] = client_say(others[i], "CLIENT ID");
     }
     cluster_failover(cluster);
-    for (const int64_t end_ms = now_ms() + patient(20000); !raw_closes(mine, 1);) {
+    for (const int64_t end_ms = wait_ends_ms(20000); !raw_closes(mine, 1);) {
         EXPECT_SAID(others[1], "CLIENT ID", ids[1]); /* nor is anything held from them */
         cr_assert_lt(now_ms(), end_ms, "a client is left on the old master");
+        (void)cluster_is_before_switch(cluster, &cluster->nodes[0]);
     }
     const struct server *now = cluster_wait_switch(cluster, &cluster->nodes[0], 30000);
     WAIT_UNTIL(5000, says_master_at(daemon, "/masters/mymaster", now));
@@ -119,7 +122,7 @@ SCENE(integration_forward_places, one_of_two_fails_over)
 /* A name that nobody monitors yet is not waited for: it may be a slip. */
 SCENE(integration_forward_places, a_name_that_no_sentinel_knows)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *other = cluster_add_node(cluster, NULL);
     const unsigned named = port_reserve();
     const struct daemon *daemon =
@@ -144,7 +147,7 @@ SCENE(integration_forward_places, a_name_that_no_sentinel_knows)
 
 SCENE(integration_forward_places, the_default_of_several)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *other = cluster_add_node(cluster, NULL);
     const unsigned plain = port_reserve();
 
@@ -164,7 +167,7 @@ SCENE(integration_forward_places, the_default_of_several)
 
 SCENE(integration_forward_places, what_can_not_be_had)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     const char *seed = cluster->sentinels[0].address, *path = text("%s/s", scene_folder()),
                *file = text("%s/file", scene_folder());
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -213,7 +216,8 @@ SCENE(integration_forward_places, what_can_not_be_had)
 
 SCENE(integration_forward_places, nodes_with_names)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.hostnames = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.hostnames = true, .down_after_ms = CLUSTER_STEADY_MS});
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", "--command-timeout", "30s", NULL);
@@ -240,7 +244,7 @@ SCENE(integration_forward_places, nodes_on_ipv6)
 /* What is published is where the daemon goes, too. */
 SCENE(integration_forward_places, mapped)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *cluster = cluster_start_one(NULL);
     struct server *node = &cluster->nodes[0];
     struct proxy *proxy = proxy_start(node->port);
     const uint16_t port = port_reserve();

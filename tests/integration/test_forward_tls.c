@@ -64,10 +64,10 @@ static struct cluster *start_one(enum cluster_tls tls)
                                                 .down_after_ms = 60000});
 }
 
-static struct cluster *start_three(enum cluster_tls tls)
+static struct cluster *start_three(enum cluster_tls tls, int down_after_ms)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.tls = tls, .certificates = cluster_certificates()});
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .tls = tls, .certificates = cluster_certificates(), .down_after_ms = down_after_ms});
 
     wait_for_replication(cluster);
     return cluster;
@@ -116,8 +116,11 @@ SCENE(integration_forward_tls, redis_by_name)
     const struct certificate names = {.name = "good", .issuer = "ca", .names = "DNS:localhost"};
 
     certificates_make(folder, &names);
-    struct cluster *cluster = cluster_start(
-        &(struct cluster_spec){.tls = CLUSTER_TLS, .certificates = folder, .hostnames = true});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
+                                             .certificates = folder,
+                                             .hostnames = true,
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const struct place place = start(cluster, "", NULL, NULL);
     expect_joined(&place);
 }
@@ -194,7 +197,7 @@ SCENE(integration_forward_tls, clients_that_change_their_keys)
 
 static void fail_over_by_hand(enum cluster_tls tls, const char *words, const char *what)
 {
-    struct cluster *cluster = start_three(tls);
+    struct cluster *cluster = start_three(tls, CLUSTER_STEADY_MS);
     const struct place place = start(cluster, words, *words ? cluster->spec.certificates : NULL,
                                      "--command-timeout", "30s", NULL);
     struct counters *counters = counters_start(&place.spec, 8);
@@ -225,7 +228,7 @@ SCENE(integration_forward_tls, failover_by_hand_towards_clients_only)
 
 SCENE(integration_forward_tls, kill_nine_both_sides)
 {
-    struct cluster *cluster = start_three(CLUSTER_TLS);
+    struct cluster *cluster = start_three(CLUSTER_TLS, 0);
     const struct place place =
         start(cluster, ",tls", cluster->spec.certificates, "--command-timeout", "30s", NULL);
     struct counters *counters = counters_start(&place.spec, 8);
@@ -529,7 +532,8 @@ SCENE(integration_forward_tls, ours_is_shown_to_redis)
                                              .certificates = cluster_certificates(),
                                              .client_certificates = true,
                                              .nodes = 1,
-                                             .sentinels = 1});
+                                             .sentinels = 1,
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     const struct place place = start(cluster, "", NULL, NULL);
 
     expect_joined(&place);
@@ -544,7 +548,7 @@ SCENE(integration_forward_tls, clients_that_hang_in_the_handshake)
 {
     struct cluster *cluster = start_one(CLUSTER_PLAIN);
     const struct place place =
-        start(cluster, ",tls", cluster->spec.certificates, "--request-timeout", "500ms",
+        start(cluster, ",tls", cluster->spec.certificates, "--request-timeout", "1500ms",
               "--command-timeout", "60s", "--max-forwards", "20", NULL);
     const struct wire_spec plain = {.port = place.spec.port};
     struct wire *wires[20];
@@ -648,7 +652,7 @@ SCENE(integration_forward_tls, handshakes_with_redis_that_are_cut)
         const char *said = told_instead(&place);
         cr_expect(strncmp(said, "-NOTSENT no connection within 1000 ms: ", 39) == 0, "%s", said);
     }
-    proxy_behave(proxy, &(struct proxy_manner){.piece = 5});
+    proxy_behave(proxy, &(struct proxy_manner){.piece = 20});
     expect_joined(&place);
     proxy_behave(proxy, &(struct proxy_manner){.silent = true});
     cr_expect(strncmp(told_instead(&place), "-NOTSENT ", 9) == 0);

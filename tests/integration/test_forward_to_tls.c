@@ -9,8 +9,10 @@ SCENE_SUITE(integration_forward_to_tls);
 
 SCENE(integration_forward_to_tls, a_failover)
 {
-    struct cluster *cluster = cluster_start(
-        &(struct cluster_spec){.tls = CLUSTER_TLS, .certificates = cluster_certificates()});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
+                                             .certificates = cluster_certificates(),
+                                             .down_after_ms = CLUSTER_STEADY_MS});
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", "--command-timeout", "30s", "--workers", "2", NULL);
@@ -18,8 +20,7 @@ SCENE(integration_forward_to_tls, a_failover)
     struct raw *silent = client_open(port);
     struct writers *writers = writers_begin_over(daemon, port);
 
-    cluster_failover(cluster);
-    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    const struct server *now = cluster_fail_over_from(cluster, old);
     writers_end(writers);
     writers_check(writers, now, "SENTINEL FAILOVER, Redis over TLS", true);
     EXPECT_SAID(silent, "PING", "+PONG");
@@ -37,6 +38,7 @@ SCENE(integration_forward_to_tls, much_and_slowly)
                                              .certificates = cluster_certificates(),
                                              .nodes = 1,
                                              .sentinels = 1,
+                                             .down_after_ms = CLUSTER_STEADY_MS,
                                              .node_conf = "save \"\"\n"});
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--max-memory", "1MiB", NULL);

@@ -263,6 +263,14 @@ struct http_answer *daemon_get(const struct daemon *daemon, const char *path)
     return daemon_get_with(daemon, path, NULL);
 }
 
+struct http_answer *daemon_master(const struct daemon *daemon)
+{
+    struct http_answer *answer = NULL;
+
+    WAIT_UNTIL(5000, (answer = daemon_get(daemon, "/master"))->status == 200);
+    return answer;
+}
+
 struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, const char *path)
 {
     return http_send(&(struct http_request){

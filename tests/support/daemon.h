@@ -60,6 +60,8 @@ long daemon_descriptors(const struct daemon *daemon);
 struct http_answer *daemon_get(const struct daemon *daemon, const char *path);
 struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path,
                                     const char *header);
+/** /master, once it is 200: for a moment it is not where the daemon was held up. */
+struct http_answer *daemon_master(const struct daemon *daemon);
 struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, const char *path);
 
 /** Whether path answers 200 with this node's address. */

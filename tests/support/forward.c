@@ -145,6 +145,9 @@ static size_t send_some(int fd, const char *bytes, size_t size)
     while (sent < size) {
         const ssize_t n = send(fd, bytes + sent, size - sent, MSG_NOSIGNAL);
 
+        if (n < 0 && errno == EINTR) { /* by a stop: there is a time-out on it */
+            continue;
+        }
         cr_assert(n > 0 || errno == EPIPE || errno == ECONNRESET, "sending: %s", strerror(errno));
         if (n < 0) {
             break;
@@ -157,8 +160,10 @@ static size_t send_some(int fd, const char *bytes, size_t size)
 /* @return bytes; 0: it has ended. */
 static size_t take_some(int fd, char *bytes, size_t size)
 {
-    const ssize_t n = recv(fd, bytes, size, 0);
+    ssize_t n;
 
+    while ((n = recv(fd, bytes, size, 0)) < 0 && errno == EINTR) {
+    }
     cr_assert(n >= 0 || errno == ECONNRESET, "receiving: %s", strerror(errno));
     return n < 0 ? 0 : (size_t)n;
 }
