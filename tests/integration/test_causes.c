@@ -310,7 +310,7 @@ SCENE(integration_causes, an_address_is_all_that_may_be_asked)
         NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     EXPECT_REASON(daemon, "sentinel_denied", 4000);
-    HOLDS_BUT_FOR_PAUSES(daemon, 1500, http_number(daemon_get(daemon, "/sentinels"), "known") == 1);
+    HOLDS_FOR(1500, http_number(daemon_get(daemon, "/sentinels"), "known") == 1);
     const struct http_answer *answer = NULL;
     WAIT_UNTIL(5000, http_number(answer = daemon_get(daemon, "/sentinels"), "agreeing") == 1);
     cr_assert(json_is_null(http_value(answer, "sentinels.0.run_id")), "%s", http_text(answer));
@@ -352,9 +352,8 @@ SCENE(integration_causes, one_that_hides_its_run_id_counts_once)
     const struct daemon *daemon = daemon_start(cluster, "--sentinel-timeout", "5s", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
-    HOLDS_BUT_FOR_PAUSES(daemon, 3000,
-                         http_number(daemon_get(daemon, "/sentinels"), "known") == 3 &&
-                             http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
+    HOLDS_FOR(3000, http_number(daemon_get(daemon, "/sentinels"), "known") == 3 &&
+                        http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     cr_assert(strstr(daemon_get(daemon, "/sentinels")->body, cluster->sentinels[1].run_id), "%s",
               daemon_get(daemon, "/sentinels")->body);
     server_kill(&cluster->sentinels[1]); /* and is the same when it comes back */
@@ -390,7 +389,7 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
     for (size_t left = 3; left-- > 0;) {
         server_kill(&cluster->sentinels[left]);
         WAIT_UNTIL(8000, words_agree(daemon, left, 3));
-        HOLDS_BUT_FOR_PAUSES(daemon, 2500, words_agree(daemon, left, 3));
+        HOLDS_FOR(2500, words_agree(daemon, left, 3));
     }
     WAIT_UNTIL(3000, status_of(daemon, "/master") == 200);
     /* a pause is told of, and its end */

@@ -153,8 +153,7 @@ SCENE(integration_credentials, hello_only_user_on_redis)
     const struct http_answer *answer = daemon_master(daemon);
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "verified"));
-    HOLDS_BUT_FOR_PAUSES(daemon, 2500,
-                         strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
+    HOLDS_FOR(2500, strcmp(http_string(daemon_get(daemon, "/master"), "state"), "ok") == 0);
     fail_over_and_follow(cluster, daemon, 1000);
     cr_assert_str_eq(http_string(daemon_master(daemon), "state"), "ok");
 }

@@ -107,23 +107,6 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line);
 
-/*
- * The condition must hold every time it is looked at, for so long; but where the machine holds the
- * daemon up it may take a moment to hold again.
- */
-#define HOLDS_BUT_FOR_PAUSES(daemon, span_ms, condition) \
-    do { \
-        const int64_t hold_end_ = now_ms() + (span_ms); \
-        size_t pauses_ = daemon_pauses(daemon); \
-        do { \
-            if (!(condition)) { \
-                EXPECT_PAUSED(daemon, pauses_, #condition); \
-                WAIT_UNTIL(5000, condition); \
-                pauses_ = daemon_pauses(daemon); \
-            } \
-            nap_ms(10); \
-        } while (now_ms() < hold_end_); \
-    } while (0)
 #define EXPECT_PAUSED(daemon, before, what) expect_paused(daemon, before, what, __FILE__, __LINE__)
 /** There was one more pause than `before`, which excuses that `what` does not hold. */
 void expect_paused(const struct daemon *daemon, size_t before, const char *what, const char *file,
