@@ -3,7 +3,8 @@
  *
  * One pacing timer visits the monitored masters in turn. A visit asks GET-MASTER-ADDR-BY-NAME and
  * MASTER in one write (one alone lies while a failover runs) and, where they are due, SENTINELS,
- * REPLICAS and CKQUORUM. The gap between visits is poll-interval / monitored masters, never less
+ * REPLICAS and CKQUORUM; REPLICAS more often while one is unwell of whose recovery no event tells.
+ * The gap between visits is poll-interval / monitored masters, never less
  * than what keeps commands under the ceiling, so with many masters the interval stretches. Where
  * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
  * them follow it.
@@ -24,10 +25,11 @@ enum {
      * under it, too.
      */
     GAP_PER_COMMAND_US = 1100000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
-    TURN_MS = 50,       /* what would be asked in that time is asked in one turn, ... */
-    TURN_COMMANDS = 10, /* ... so many questions at most, or one monitored master's */
-    COMMANDS_FAST = 2,  /* a visit's address question */
-    COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
+    TURN_MS = 50,        /* what would be asked in that time is asked in one turn, ... */
+    TURN_COMMANDS = 10,  /* ... so many questions at most, or one monitored master's */
+    COMMANDS_FAST = 2,   /* a visit's address question */
+    COMMANDS_SLOW = 3,   /* what is added to it every SENTINEL_LINK_SLOW_MS */
+    UNWELL_OFTENER = 10, /* REPLICAS, while one of them is unwell */
     /*
      * Questions that are on their way: however many monitored masters are to be asked at once, each
      * has to be answered in time.
@@ -112,6 +114,22 @@ static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
     free(rows);
 }
 
+static int64_t client_slow_ms(const struct sentinel_client *client)
+{
+    /* Keep the slow questions to a quarter of the ceiling. */
+    int64_t least =
+        (int64_t)client->n_monitored_masters * COMMANDS_SLOW * GAP_PER_COMMAND_US * 4 / 1000;
+
+    return least > SENTINEL_LINK_SLOW_MS ? least : SENTINEL_LINK_SLOW_MS;
+}
+
+/* Not down, which events tell of, and yet not to be sent anybody. */
+static bool is_unwell(const struct sentinel_replica_row *row)
+{
+    return !(row->flags & SENTINEL_S_DOWN) &&
+           ((row->flags & SENTINEL_DISCONNECTED) || !row->link_up);
+}
+
 static void got_replicas(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
@@ -121,6 +139,11 @@ static void got_replicas(void *data, const redisReply *reply, enum redis_fail wh
     size_t n;
     if (!client || sentinel_parse_replicas(reply, &rows, &n) != 0) {
         return;
+    }
+    for (size_t i = 0; i < n && monitored->replicas_due_ms == 0; i++) {
+        if (is_unwell(&rows[i])) {
+            monitored->replicas_due_ms = clock_boot_ms() + client_slow_ms(client) / UNWELL_OFTENER;
+        }
     }
     client_enter(client);
     client->hooks.replicas(client->data, client, monitored->tag, rows, n);
@@ -150,21 +173,13 @@ static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail wh
     (void)client_leave(client);
 }
 
-static int64_t client_slow_ms(const struct sentinel_client *client)
-{
-    /* Keep the slow questions to a quarter of the ceiling. */
-    int64_t least =
-        (int64_t)client->n_monitored_masters * COMMANDS_SLOW * GAP_PER_COMMAND_US * 4 / 1000;
-
-    return least > SENTINEL_LINK_SLOW_MS ? least : SENTINEL_LINK_SLOW_MS;
-}
-
 static int client_ask_slow(struct sentinel_client *client, struct monitored_master *monitored,
                            int64_t now_ms)
 {
     int64_t slow_ms = client_slow_ms(client);
 
     monitored->slow_due_ms = now_ms + jittered_ms(slow_ms, 10);
+    monitored->replicas_due_ms = 0;
     send_monitored_master(client, monitored, "SENTINELS", got_peers);
     send_monitored_master(client, monitored, "REPLICAS", got_replicas);
     if (client->denied & SENTINEL_EXTRA_CKQUORUM) {
@@ -340,6 +355,10 @@ static int visit_monitored_master(struct sentinel_client *client,
     }
     if (now_ms >= monitored->slow_due_ms) {
         commands += client_ask_slow(client, monitored, now_ms);
+    } else if (monitored->replicas_due_ms != 0 && now_ms >= monitored->replicas_due_ms) {
+        monitored->replicas_due_ms = 0;
+        send_monitored_master(client, monitored, "REPLICAS", got_replicas);
+        commands++;
     }
     return commands;
 }

@@ -17,8 +17,8 @@ struct monitored_master {
     unsigned in_flight;       /* replies that still refer to this monitored master */
     bool asking, again;       /* its address is asked for; once more, when that is answered */
     bool wanted, slow_wanted; /* it is asked when there is room; for all, too */
-    int64_t slow_due_ms;
-    struct sentinel_answer answer; /* the half that has come */
+    int64_t slow_due_ms, replicas_due_ms; /* the second: for its replicas alone; 0: not before */
+    struct sentinel_answer answer;        /* the half that has come */
     char words[512];
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../support/daemon.h"
+#include "../support/fake.h"
 #include "../support/scene.h"
 
 SCENE_SUITE(integration_replicas);
@@ -320,4 +321,36 @@ SCENE(integration_replicas, role_of_a_replica_is_said)
     WAIT_UNTIL(15000, status_of(daemon, "/replica") == 200);
     cr_assert_str_eq(http_string(daemon_get(daemon, "/replica?fallback=master"), "role"),
                      "replica");
+}
+
+static bool is_called(const struct daemon *daemon, size_t n_flags)
+{
+    json_t *row = json_array_get(http_value(daemon_get(daemon, "/replicas"), "replicas"), 0);
+
+    return json_array_size(json_object_get(row, "flags")) == n_flags;
+}
+
+/* No event tells that a Sentinel has its connection to a replica again. */
+SCENE(integration_replicas, one_that_was_disconnected_is_asked_for_again_soon)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    struct fake_words words = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
+                               .master_name = "mymaster",
+                               .master_host = "127.0.0.1",
+                               .master_port = text("%u", cluster->nodes[0].port),
+                               .replica_port = text("%u", cluster->nodes[1].port),
+                               .replica_flags = "slave,disconnected"};
+    struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
+    const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(sentinel), NULL);
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    WAIT_UNTIL(4000, is_called(daemon, 2));
+    words.replica_flags = NULL;
+    fake_say(sentinel, &words);
+    WAIT_UNTIL(5000, is_called(daemon, 1));
+    /* and as seldom as before then: every second would be five times */
+    const unsigned asked = fake_heard(sentinel, "SENTINEL REPLICAS");
+    const size_t pauses = daemon_pauses(daemon);
+    HOLDS_FOR(5000, fake_heard(sentinel, "SENTINEL REPLICAS") <=
+                        asked + 2 + 2 * (unsigned)(daemon_pauses(daemon) - pauses));
 }

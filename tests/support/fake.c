@@ -150,7 +150,7 @@ static void say_replica(struct fake *fake, const char *host, const char *port)
     say_pair(fake, "name", port);
     say_pair(fake, "ip", host);
     say_pair(fake, "port", port);
-    say_pair(fake, "flags", "slave");
+    say_pair(fake, "flags", fake->words.replica_flags ? fake->words.replica_flags : "slave");
     say_pair(fake, "master-link-status", "ok");
 }
 

@@ -60,7 +60,8 @@ struct fake_words {
     /* of master_name: that many more replicas, each on a host of its own */
     const char *const *replicas;
     size_t n_replicas;
-    const char *replica_port; /* of the one replica that it lists, on 127.0.0.1; NULL: none */
+    const char *replica_port;  /* of the one replica that it lists, on 127.0.0.1; NULL: none */
+    const char *replica_flags; /* of each; NULL: slave */
 };
 
 struct fake;
