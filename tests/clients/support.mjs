@@ -1,5 +1,6 @@
 // What the tests here share: a Redis deployment with Sentinels and the daemon, on loopback, in a folder of their own.
 // `t` is the context of a node:test; what is started is stopped when that test ends.
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -117,8 +118,10 @@ export function start(t, folder, name, argv, env = {}) {
   const ended = new Promise((done) => process.once("exit", done).once("error", done)); // an error: it could not be started
   const text = () => readFileSync(join(folder, `${name}.log`), "utf8");
   let failure;
-  process.once("exit", (code) => code && failures.add(failure = `${name} ended with ${code}: ${text().trimEnd().split("\n").slice(-3).join("\n")}`));
+  let stopped = false;
+  process.once("exit", (code, signal) => (code || (signal && !stopped)) && failures.add(failure = `${name} ended with ${code ?? signal}: ${text().trimEnd().split("\n").slice(-3).join("\n")}`));
   const stop = async (signal = "SIGTERM") => {
+    stopped = true;
     failures.delete(failure);
     if (process.pid && process.exitCode === null && process.signalCode === null) {
       process.kill(signal);
@@ -152,6 +155,9 @@ export async function startCluster(t, folder, { name = "mymaster", size = 3, wat
     server.start = async () => {
       Object.assign(server, start(t, folder, `${kind}-${port}`, ["redis-server", join(home, "conf"), ...flags]));
       await until(`${kind} on ${port} answers`, 20000, async () => (await redis(port, "PING")).startsWith("+PONG"));
+      if (kind === "sentinel") { // one that the machine let stand still for two seconds keeps out of all for 30 more
+        assert.match(await redis(port, "SENTINEL DEBUG TILT-PERIOD 1000"), /^\+OK/);
+      }
     };
     await server.start();
     return server;
@@ -188,7 +194,15 @@ export async function startDaemon(t, folder, cluster, ...flags) {
   const daemon = { base, port };
   daemon.restart = async () => {
     Object.assign(daemon, start(t, folder, "bellwether", argv));
-    await until("the daemon names a master", 30000, async () => (await fetch(`${base}/master`).catch(() => ({}))).ok);
+    let said;
+    const names = async () => {
+      const answer = await fetch(`${base}/master`).catch((error) => ({ text: () => `${error}: ${error.cause}` }));
+      said = await answer.text();
+      return answer.ok;
+    };
+    await until("the daemon names a master", 60000, names).catch((error) => {
+      throw new Error(`${error.message}\n${said}\n${daemon.log()}`);
+    });
   };
   await daemon.restart();
   return daemon;

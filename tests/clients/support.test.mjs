@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { first, span } from "../support/ports.mjs";
 import { atEnd, freePort, ifMissing, makeFolder, patient, start, until } from "./support.mjs";
 
 // A test's context of which the end is called by hand.
@@ -35,6 +36,12 @@ test("what ended in between is told by who waits for it", async (t) => {
   await assert.rejects(until("it answers", 50, () => false), /^Error: not within 50 ms: it answers\nserver ended with 2: first\na place that is taken$/);
   await stop();
   await assert.rejects(until("it answers", 50, () => false), /^Error: not within 50 ms: it answers$/);
+});
+
+test("no port is given to which fetch() does not connect", async () => {
+  const refused = 10080; // the only one between 7000 and the ephemeral ones
+  await assert.rejects(fetch(`http://127.0.0.1:${refused}`), ({ cause }) => /bad port/.test(cause?.message));
+  assert.ok(refused < first || refused >= first + span, `${refused} is not among ${span} from ${first} on`);
 });
 
 test("no port is given twice, and none that is taken or ephemeral", async (t) => {

@@ -1,11 +1,12 @@
 // Free ports for servers on loopback, as ports.c gives them to the tests in C: below the ephemeral ones, so that no outgoing
-// connection takes one before its server does, and never the same twice. Out of its range, so that both can run at once.
+// connection takes one before its server does, and never the same twice. Out of its range, so that both can run at once,
+// and above 10080, to which fetch() and browsers connect never.
 //
 //   node ports.mjs COUNT     as many, on a line
 import net from "node:net";
 import { fileURLToPath } from "node:url";
 
-const [first, span] = [10000, 5000];
+export const [first, span] = [10100, 4900];
 let next = process.pid * 37; // whoever runs beside this begins elsewhere
 
 const isFree = (port) => new Promise((done) => {
