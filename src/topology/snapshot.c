@@ -317,10 +317,10 @@ bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms)
      * After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before
      * it.
      */
-    return pulse &&
-           (snapshot->generation !=
-                atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
-            now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire));
+    return pulse && (snapshot->generation !=
+                         atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+                     now_ms - atomic_load_explicit(&pulse->at_boot_ms, memory_order_acquire) >
+                         WATCHER_SILENT_MS);
 }
 
 static bool is_older(const struct snapshot *snapshot, int64_t now_ms, int64_t age_ms,

@@ -11,8 +11,6 @@ static void beat(struct watcher *watcher, int64_t now_ms)
 {
     watcher->seen_ms = now_ms;
     atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
-    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + WATCHER_SILENT_MS,
-                          memory_order_release);
 }
 
 bool turn_begin(struct watcher *watcher)

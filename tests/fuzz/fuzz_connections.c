@@ -426,8 +426,7 @@ static void turn(void *data)
 
 static void beat(void)
 {
-    atomic_store(&stage.pulses[0].at_boot_ms, outside_now_ms());
-    atomic_store(&stage.pulses[0].valid_until_boot_ms, outside_now_ms() + 600000);
+    atomic_store(&stage.pulses[0].at_boot_ms, outside_now_ms() + 600000);
 }
 
 static int64_t idle(void *data, int64_t wait_ms)

@@ -8,8 +8,7 @@
 #define PULSE_MAX_AGE_MS 10000 /* a thread whose last turn was longer ago counts as hanging */
 
 struct pulse {
-    _Atomic int64_t at_boot_ms;          /* the last turn of its loop */
-    _Atomic int64_t valid_until_boot_ms; /* watcher only: its snapshots hold until then */
+    _Atomic int64_t at_boot_ms; /* the last turn of its loop */
     /* watcher only: all that came to it by then it has heard; 0: it does not say */
     _Atomic int64_t heard_boot_ms;
     /* watcher only: grows when the clock jumped; older snapshots hold no longer */

@@ -125,7 +125,7 @@ struct snapshot_self {
 struct snapshot {
     _Atomic unsigned references;
     uint64_t index;            /* the process' counter at its last change */
-    const struct pulse *pulse; /* borrowed: the watcher's; valid_until is there */
+    const struct pulse *pulse; /* borrowed: the watcher's; whether it lives */
     /* pulse->generation when it was made: a snapshot of an older one must not be served */
     unsigned generation;
     unsigned fences;                  /* pulse->fences when it was made */

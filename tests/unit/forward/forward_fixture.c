@@ -74,8 +74,7 @@ static void beat(struct forward_stage *stage)
     if (stage->silent) {
         return;
     }
-    atomic_store(&stage->pulse.at_boot_ms, clock_boot_ms());
-    atomic_store(&stage->pulse.valid_until_boot_ms, clock_boot_ms() + 60000);
+    atomic_store(&stage->pulse.at_boot_ms, clock_boot_ms() + 60000);
 }
 
 void forward_stage_open(struct forward_stage *stage)

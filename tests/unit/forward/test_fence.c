@@ -221,7 +221,7 @@ Test(forward_fence, a_watcher_that_gives_no_sign_of_life)
     int node, client = forward_stage_open_joined(&stage, &node);
 
     stage.silent = true;
-    atomic_store(&stage.pulse.valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&stage.pulse.at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     forward_stage_send(client, "INCR n\r\n");
     forward_stage_run_for(&stage, 100);
     cr_expect_str_eq(forward_stage_take(node), "");

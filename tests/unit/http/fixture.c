@@ -232,10 +232,8 @@ void harness_start(struct harness *harness)
 
     harness->config.listens = harness->listens;
     harness->config.pulses = harness->pulses;
-    /* This watcher gives one sign of life; where commands are run, it is one that lasts. */
-    atomic_store(&harness->pulses[0].at_boot_ms,
-                 clock_boot_ms() + (harness->config.pool ? 600000 : 0));
-    atomic_store(&harness->pulses[0].valid_until_boot_ms, clock_boot_ms() + 600000);
+    /* This watcher gives one sign of life, which lasts. */
+    atomic_store(&harness->pulses[0].at_boot_ms, clock_boot_ms() + 600000);
     harness->watcher_loop = loop_new();
     harness->watcher = mailbox_new(harness->watcher_loop, answer_question, harness);
     cr_assert_eq(pthread_create(&harness->watcher_thread, NULL, run_watcher, harness), 0);

@@ -378,7 +378,7 @@ Test(http_streams, a_silent_watcher_is_said)
     struct reader reader;
 
     post("10.0.0.12:6379", 7);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     reader = open_stream("/events");
     EXPECT(&reader, "\"reason\":\"watcher_stalled\"");
     EXPECT(&reader, "\"verified\":false");

@@ -260,11 +260,11 @@ Test(http_waiting, a_silent_watcher)
 
     post_master(master_at("10.0.0.12:6379", 7));
     expect_now("/master?wait=30s", 200, NULL);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     fd = begin_get("/master?wait=30s&format=text");
     cr_expect(is_silent(fd, 100));
     expect_line(begin_get("/master?wait=100ms"), 503, NULL);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() + 600000);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() + 600000);
     post_master(master_at("10.0.0.12:6379", 7));
     expect_line(fd, 200, "10.0.0.12:6379\n");
 }

@@ -139,7 +139,7 @@ Test(http_metrics, a_silent_watcher_is_no_master)
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("m"), NULL, NULL));
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 1", "bellwether_ready 1");
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 0",
                  "bellwether_master_verified{master=\"m\"} 0",
                  "bellwether_master_reason{master=\"m\",reason=\"watcher_stalled\"} 1");

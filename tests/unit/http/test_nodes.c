@@ -261,7 +261,7 @@ Test(http_nodes, of_a_silent_watcher)
 {
     post(make_deployment("mymaster"));
     expect_yes("/nodes/" MASTER "/master", "master");
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     expect_no("/nodes/" MASTER "/master", "watcher_stalled");
     expect_no("/nodes/10.0.0.99:6379/master", "watcher_stalled");
 }

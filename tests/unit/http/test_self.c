@@ -159,7 +159,7 @@ Test(http_self_answers, a_silent_watcher)
 
     post_selves(&self, 1);
     expect_status("GET", "/self/master", 200);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     for (size_t i = 0; i < 3; i++) {
         struct reply reply = get(&harness, targets[i]);
 

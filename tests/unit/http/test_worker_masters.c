@@ -201,7 +201,7 @@ Test(http_worker, a_silent_watcher_serves_no_old_truth)
     struct reply reply;
 
     expect_status("GET", "/master", NULL, 200);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - WATCHER_SILENT_MS - 1);
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         expect_refusal(targets[i], "ok", "watcher_stalled");
     }
@@ -216,7 +216,7 @@ Test(http_worker, a_silent_watcher_serves_no_old_truth)
     reply_release(&reply);
     expect_status("GET", "/readyz/master", NULL, 503);
     expect_status("GET", "/readyz", NULL, 200);
-    atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() + 60000);
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() + 60000);
     expect_status("GET", "/master", NULL, 200);
 }
 
