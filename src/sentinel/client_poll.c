@@ -4,10 +4,9 @@
  * One pacing timer visits the monitored masters in turn. A visit asks GET-MASTER-ADDR-BY-NAME and
  * MASTER in one write (one alone lies while a failover runs) and, where they are due, SENTINELS,
  * REPLICAS and CKQUORUM; REPLICAS more often while one is unwell of whose recovery no event tells.
- * The gap between visits is poll-interval / monitored masters, never less
- * than what keeps commands under the ceiling, so with many masters the interval stretches. Where
- * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
- * them follow it.
+ * The gap between visits is poll-interval / monitored masters, never less than what keeps commands
+ * under the ceiling, so with many masters the interval stretches. Where the gap is short a turn of
+ * the timer makes several visits, in one write, and the gaps of all of them follow it.
  */
 #include "client_poll.h"
 

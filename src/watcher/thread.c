@@ -35,8 +35,8 @@ enum {
 static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
 {
     /*
-     * What workers hold is old from here on, however alive this is: publish_turn() posts anew
-     * in this turn.
+     * What workers hold is old from here on, however alive this is: publish_turn() posts anew in
+     * this turn.
      */
     atomic_fetch_add_explicit(&watcher->pulse->generation, 1, memory_order_release);
     log_warn("the clock jumped; asking everybody again", LOG_INT("gap_ms", gap_ms));

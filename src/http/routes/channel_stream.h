@@ -3,8 +3,7 @@
  * queue. What is published is rendered once, for all streams that it is for.
  *
  * A reader who reads is not cut off for a burst that comes faster than he can be written to: only
- * who has more than a mebibyte unread and takes nothing for five seconds, or has
- * sixteen.
+ * who has more than a mebibyte unread and takes nothing for five seconds, or has sixteen.
  */
 #ifndef BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
 #define BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
