@@ -385,7 +385,7 @@ test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sa
 	$(Q)$(MAKE) $(B)/bellwether $(B)/test-unit fuzz-targets
 	$(Q)$(MAKE) SANITIZE=address,undefined $(B)/asan-ubsan/test-unit
 	$(Q)$(MAKE) SANITIZE=thread $(B)/tsan/test-unit
-	$(Q)$(RUN) fuzz $(B)/fuzz 5 $(FUZZ_TARGETS)
+	$(Q)FUZZ_SEED=1 $(RUN) fuzz $(B)/fuzz 5 $(FUZZ_TARGETS)
 	$(Q)$(MAKE) unit
 	$(Q)$(MAKE) SANITIZE=address,undefined unit
 	$(Q)$(MAKE) SANITIZE=thread unit
@@ -423,7 +423,7 @@ $(B)/fuzz/libbellwether.a: $(call fuzz_object,$(LIB_SOURCES)) $(B)/fuzz/obj/gen/
 # Before the library: it replaces the resolver's threads.
 $(B)/fuzz/watch $(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/outside.c tests/fuzz/wire.c)
 $(B)/fuzz/watch: $(call fuzz_object,tests/fuzz/watch_answers.c)
-$(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/http_answers.c)
+$(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/http_answers.c tests/fuzz/loopback.c)
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/fuzz_%.o $(B)/fuzz/libbellwether.a
 	$(call say,LD      $@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(DEPS_LIBS)

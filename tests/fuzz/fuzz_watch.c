@@ -375,7 +375,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct outside_hooks hooks = {turn, idle, dialled};
+    static const struct outside_hooks hooks = {.turn = turn, .idle = idle, .dialled = dialled};
     static char name[] = "mymaster";
     char *names[] = {name}, error[256];
     struct pulse pulse = {0};

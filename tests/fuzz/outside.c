@@ -89,6 +89,17 @@ static int wait_for(int epoll, struct epoll_event *events, int room, int wait_ms
     return (int)syscall(SYS_epoll_pwait, epoll, events, room, wait_ms, NULL, _NSIG / 8);
 }
 
+static int settled(int epoll, struct epoll_event *events, int room)
+{
+    if (!outside.hooks->settle) {
+        return 0;
+    }
+    outside.hooks->settle();
+    outside.hooks->turn(outside.data);
+    outside.hooks->settle();
+    return wait_for(epoll, events, room, 0);
+}
+
 int epoll_wait(int epoll, struct epoll_event *events, int room, int wait_ms)
 {
     int n;
@@ -102,6 +113,9 @@ int epoll_wait(int epoll, struct epoll_event *events, int room, int wait_ms)
         }
         outside.hooks->turn(outside.data);
         n = wait_for(epoll, events, room, 0);
+        if (n == 0 && wait_ms != 0) {
+            n = settled(epoll, events, room);
+        }
         if (n == 0 && wait_ms != 0) {
             outside_pass(outside.hooks->idle(outside.data, wait_ms));
             n = wait_for(epoll, events, room, 0);

@@ -18,6 +18,8 @@
 struct outside_hooks {
     /* The loop looks at its descriptors next. */
     void (*turn)(void *data);
+    /* Time could pass: what is on its way between them arrives first. May be NULL. */
+    void (*settle)(void);
     /* Nothing is ready: `wait_ms` could pass, -1: for ever. @return how much of it does. */
     int64_t (*idle)(void *data, int64_t wait_ms);
     /*

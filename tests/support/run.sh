@@ -9,7 +9,7 @@
 #   run.sh valgrind FOLDER JOBS BINARY
 #                                     memcheck over the unit tests of what speaks to Redis, and over the daemon while
 #                                     the integration tests of commands in a failover drive it
-#   run.sh fuzz FOLDER SECONDS TARGET...
+#   run.sh fuzz FOLDER SECONDS TARGET...      FUZZ_SEED: not another one each time
 #
 # valgrind takes other patterns of tests than its own from MEMCHECK_UNIT and MEMCHECK_INTEGRATION.
 # Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'. What hangs is ended after a
@@ -159,16 +159,28 @@ fuzz)
         mkdir -p "$folder/corpus/$name"
         corpora=("$folder/corpus/$name")
         [ ! -d "tests/fuzz/corpus/$name" ] || corpora+=("tests/fuzz/corpus/$name")
-        if bounded $((2 * seconds + 300)) "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+        if bounded $((2 * seconds + 300)) "$target" -max_total_time="$seconds" -seed="${FUZZ_SEED:-0}" -max_len=4096 -timeout=10 \
             -rss_limit_mb=1024 -verbosity=0 -artifact_prefix="$folder/$name-" "${corpora[@]}" \
             >"$folder/$name.log" 2>&1; then
             echo "  FUZZ    $name: nothing in $seconds s"
         else
             cat "$folder/$name.log"
             echo "fuzz: $name failed; the input is below $folder/$name-"
+            touch "$folder/$name.failed"
             return 1
         fi
     }
+    # Again as the last words: of a long output the end is what is kept.
+    say_findings() {
+        local failed
+        for failed in "$folder"/*.failed; do
+            [ -e "$failed" ] || continue
+            echo "fuzz: $(basename "$failed" .failed):"
+            grep -aE '^at -?[0-9]+ ms: |ERROR: |runtime error: |^    #[0-9]|^SUMMARY: |^Base64: ' "${failed%.failed}.log" |
+                cut -c 1-1000 | head -n 30
+        done
+    }
+    rm -f "$folder"/*.failed
     failed=0 running=0
     # shellcheck disable=SC2046
     trap 'kill $(jobs -p); wait || true; exit 1' INT TERM
@@ -184,6 +196,7 @@ fuzz)
         wait -n || failed=1
         running=$((running - 1))
     done
+    say_findings
     exit "$failed"
     ;;
 *)
