@@ -112,7 +112,9 @@ static void settle(struct write_fence *guard, const char *why, int64_t now_ms)
 
 /* ---- what Sentinels say ---- */
 
-static void raise_fence(struct write_fence *guard, const struct fence_event *event, int64_t now_ms)
+/* @param slept its leader names another master than the one that is published. */
+static void raise_fence(struct write_fence *guard, const struct fence_event *event, int64_t now_ms,
+                        bool slept)
 {
     int64_t failover_ms =
         (event->failover_timeout_ms > 0 ? event->failover_timeout_ms : FAILOVER_TIMEOUT_MS) +
@@ -128,7 +130,9 @@ static void raise_fence(struct write_fence *guard, const struct fence_event *eve
     lead->promoting = event->signal == FENCE_SAYS_PROMOTING;
     lead->out = false;
     lead->asked_ms = -1;
-    lead->due_ms = now_ms + guard->config.timeout_ms;
+    lead->due_ms =
+        now_ms + (slept && guard->config.timeout_ms > ASK_AGAIN_MS ? ASK_AGAIN_MS
+                                                                   : guard->config.timeout_ms);
     /* A failover may wait twice: for the replica's link, and for the promotion. */
     lead->until_ms = now_ms + failover_ms;
     lead->capped = lead->until_ms >= lead->first_ms + 2 * failover_ms;
@@ -153,6 +157,7 @@ static const char *why_up(enum fence_signal signal)
 void fence_hear(struct write_fence *guard, const struct fence_event *event, int64_t now_ms)
 {
     struct fence_lead *lead = find_lead(guard, event->leader);
+    bool slept;
 
     if (event->signal == FENCE_SAYS_ABORTED) {
         if (lead) {
@@ -161,16 +166,20 @@ void fence_hear(struct write_fence *guard, const struct fence_event *event, int6
         settle(guard, "the failover was aborted", now_ms);
         return;
     }
-    /*
-     * A failover away from another node is news from before the last one, or from a Sentinel that
-     * slept through it.
-     */
     if (!guard->has_published || *event->leader == '\0' ||
-        (event->master && !endpoint_equal(event->master, &guard->published)) ||
         (event->node && endpoint_equal(event->node, &guard->published))) {
         return;
     }
-    raise_fence(guard, event, now_ms);
+    /*
+     * A failover away from another node is news from before the last one, or is run by a Sentinel
+     * that slept through it: then what it promotes takes the writes' place all the same. What the
+     * node says is asked soon.
+     */
+    slept = event->master && !endpoint_equal(event->master, &guard->published);
+    if (slept && !event->node) {
+        return;
+    }
+    raise_fence(guard, event, now_ms, slept);
     settle(guard, why_up(event->signal), now_ms);
 }
 

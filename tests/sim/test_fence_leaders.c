@@ -205,8 +205,8 @@ Test(sim_fence, a_failover_away_from_another_master)
     fence_play(
         &player,
         "100 7210 +elected-leader master mymaster 127.0.0.1 7203\n"
-        "200 7210 +selected-slave slave 127.0.0.1:7202 127.0.0.1 7202 @ mymaster 127.0.0.1 7203\n"
-        "300 7210 +failover-state-wait-promotion slave 127.0.0.1:7202 127.0.0.1 7202 @ mymaster 127.0.0.1 7203\n"
+        "200 7210 +selected-slave slave 127.0.0.1:7200 127.0.0.1 7200 @ mymaster 127.0.0.1 7203\n"
+        "300 7210 +failover-state-wait-promotion slave 127.0.0.1:7200 127.0.0.1 7200 @ mymaster 127.0.0.1 7203\n"
         "400 7210 +elected-leader master other 127.0.0.1 7200\n"
         "500 7210 +selected-slave slave 127.0.0.1:7200 127.0.0.1 7200 @ mymaster 127.0.0.1 7200\n");
     fence_expect_told(&player, "");
@@ -214,6 +214,32 @@ Test(sim_fence, a_failover_away_from_another_master)
     fence_play(&player, "1000 - mymaster published 127.0.0.1:7202 1\n" WAITING(
                             1001, 7210) "9000 - nothing\n");
     fence_expect_told(&player, "");
+}
+
+#define OF_BEFORE "slave 127.0.0.1:7202 127.0.0.1 7202 @ mymaster 127.0.0.1 7203\n"
+
+Test(sim_fence, by_a_sentinel_that_slept_through_the_last_one)
+{
+    struct fence_player player = fence_play_start(3000);
+
+    fence_play(&player,
+               "100 7210 +elected-leader master mymaster 127.0.0.1 7203\n"
+               "200 7210 +selected-slave " OF_BEFORE
+               "300 7210 +failover-state-wait-promotion " OF_BEFORE "350 - 7202 says master\n"
+               "2000 - mymaster published 127.0.0.1:7202 2\n");
+    fence_expect_told(&player, "200 up (a replica was chosen), 300 promoting, "
+                               "2000 down (a new master was published)");
+}
+
+Test(sim_fence, late_news_of_the_failover_before_the_last_one)
+{
+    struct fence_player player = fence_play_start(3000);
+
+    fence_play(&player, "100 7210 +selected-slave " OF_BEFORE
+                        "200 7210 +failover-state-wait-promotion " OF_BEFORE
+                        "250 - 7202 says replica\n9000 - nothing\n");
+    fence_expect_told(&player, "100 up (a replica was chosen), 200 promoting, "
+                               "703 down (time-out, and the chosen replica does not say master)");
 }
 
 Test(sim_fence, before_anything_is_published)
