@@ -87,6 +87,6 @@ test("URLs that @upstash/redis is given", { skip, timeout: patient(120000) }, as
     });
   }
   await t.test("what is wrong with a query is said", async () => {
-    await assert.rejects(connect(`${base}/redis?retry=never`).get("k"), /BADREQUEST retry takes always/);
+    await assert.rejects(connect(`${base}/redis?retry=never`).get("k"), /BADREQUEST the query parameter retry is "never"; it takes always/);
   });
 });

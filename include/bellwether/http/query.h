@@ -56,6 +56,7 @@ enum http_form { FORM_UNSET, FORM_JSON, FORM_TEXT, FORM_URL };
 #define QUERY_NAME_SIZE 256
 #define QUERY_LIMIT_MAX 10000
 #define QUERY_ERROR_SIZE 256
+#define QUERY_SHOWN_SIZE 65 /* of a value in words of a refusal */
 
 #define QUERY_WAIT_MAX_MS (INT64_C(5) * 60 * 1000)
 #define QUERY_INSTANCE_SIZE 64

@@ -6,9 +6,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/utf8.h"
 #include "bellwether/http/master_json.h"
 #include "http/server/request.h"
 #include "http/server/sockets.h"
@@ -168,8 +170,13 @@ void health_handle_check(struct request *request)
     enum ready_check check;
 
     if (ready_check_find(request->argument, &check)) {
-        request_refuse(request, PROBLEM_NOT_FOUND,
-                       "the checks are resolved, shutdown, master, sentinel and quorum");
+        char shown[QUERY_SHOWN_SIZE], words[QUERY_ERROR_SIZE];
+
+        utf8_copy(request->argument, strlen(request->argument), shown, sizeof(shown));
+        snprintf(words, sizeof(words),
+                 "\"%s\" is no check; there are resolved, shutdown, master, sentinel and quorum",
+                 shown);
+        request_refuse(request, PROBLEM_NOT_FOUND, words);
         return;
     }
     all = mem_new(1, sizeof(*all));

@@ -340,13 +340,14 @@ static enum MHD_Result refuse_bad(struct command_request *command, const char *w
     return command_request_refuse(command, PROBLEM_BAD_COMMAND, "BADREQUEST", words, NULL);
 }
 
-static enum MHD_Result refuse_retry(struct command_request *command)
+static enum MHD_Result refuse_retry(struct command_request *command, const char *shown)
 {
+    char words[QUERY_ERROR_SIZE];
     json_t *more = json_object();
 
     json_object_set_new(more, "parameter", json_string("retry"));
-    return command_request_refuse(command, PROBLEM_BAD_PARAMETER, "BADREQUEST",
-                                  "retry takes always", more);
+    snprintf(words, sizeof(words), "the query parameter retry is \"%s\"; it takes always", shown);
+    return command_request_refuse(command, PROBLEM_BAD_PARAMETER, "BADREQUEST", words, more);
 }
 
 /* The path with its body and the query behind it. @return NULL: `error` says why. */
@@ -414,7 +415,7 @@ static bool read_commands(struct command_request *command, const char *url, enum
     buffer_release(&pairs.text);
     buffer_release(&command->body);
     if (pairs.bad_retry) {
-        *result = refuse_retry(command);
+        *result = refuse_retry(command, pairs.retry);
         return false;
     }
     if (!command->request->batch) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bellwether/base/percent.h"
+#include "bellwether/base/utf8.h"
 
 #define TOKEN_NAME "_token" /* a token as Upstash's clients may send it */
 
@@ -133,8 +134,11 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
         return MHD_NO;
     }
     if (decoded_is(pairs, "retry")) {
-        pairs->bad_retry |=
-            !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
+        if (!value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always")) {
+            pairs->bad_retry = true;
+            utf8_copy(value ? value : "", value ? value_len : 0, pairs->retry,
+                      sizeof(pairs->retry));
+        }
         pairs->command->request->retry_always = !pairs->bad_retry;
         return MHD_YES;
     }

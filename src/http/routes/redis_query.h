@@ -15,7 +15,8 @@ struct query_pairs {
     struct command_request *command;
     struct batch *batch; /* what is not ours is appended here; NULL: nowhere */
     struct buffer text;  /* decoded; to be released */
-    bool bad_retry, failed;
+    bool failed, bad_retry;
+    char retry[QUERY_SHOWN_SIZE]; /* with `bad_retry`: what it is */
     char error[BATCH_ERROR_SIZE]; /* with `failed` */
 };
 

@@ -9,6 +9,7 @@
  */
 #include "dispatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,6 +17,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/units.h"
+#include "bellwether/base/utf8.h"
 #include "connections.h"
 #include "long_poll.h"
 #include "poll_params.h"
@@ -209,6 +211,16 @@ static const char *why_not_found(const struct request *request, const char *url)
     return "GET / lists the routes; commands are run under /redis";
 }
 
+static void refuse_path(struct request *request, enum problem_kind kind, const char *url,
+                        const char *why)
+{
+    char shown[QUERY_SHOWN_SIZE], words[QUERY_ERROR_SIZE];
+
+    utf8_copy(url, strlen(url), shown, sizeof(shown));
+    snprintf(words, sizeof(words), "the path is \"%s\"; %s", shown, why);
+    request_refuse(request, kind, words);
+}
+
 /* Pages of which origin may read what is found here: option allow-origin. */
 static const char *opened_to(const struct request *request, const struct request_headers *headers)
 {
@@ -250,10 +262,10 @@ static void route_request(struct request *request, const struct request_headers 
                (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
-        request_refuse(request, PROBLEM_BAD_PATH,
-                       "it takes % and two hexadecimal digits, and no NUL");
+        refuse_path(request, PROBLEM_BAD_PATH, url,
+                    "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
-        request_refuse(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
+        refuse_path(request, PROBLEM_NOT_FOUND, url, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
     } else if (held && held->body_bytes > request->worker->config->max_body_bytes) {

@@ -11,6 +11,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/percent.h"
 #include "bellwether/base/units.h"
+#include "bellwether/base/utf8.h"
 #include "bellwether/http/router.h"
 
 static const char *const check_names[] = {
@@ -230,6 +231,17 @@ static const struct parameter {
     {"limit", QUERY_LIMIT, read_limit, "a whole number from 1 to 10000"},
 };
 
+/* As it was sent: it may be badly encoded. */
+static void refuse(const struct parameter *parameter, const char *value, size_t value_len,
+                   char error[QUERY_ERROR_SIZE])
+{
+    char shown[QUERY_SHOWN_SIZE];
+
+    utf8_copy(value, value_len, shown, sizeof(shown));
+    snprintf(error, QUERY_ERROR_SIZE, "the query parameter %s is \"%s\"; it takes %s",
+             parameter->name, shown, parameter->takes);
+}
+
 int query_add(struct query *query, unsigned known, const char *name, size_t name_len,
               const char *value, size_t value_len, const char **refused,
               char error[QUERY_ERROR_SIZE])
@@ -248,8 +260,7 @@ int query_add(struct query *query, unsigned known, const char *name, size_t name
         if ((value && percent_decode(value, value_len, text, sizeof(text))) ||
             parameter->read(query, text)) {
             *refused = parameter->name;
-            snprintf(error, QUERY_ERROR_SIZE, "the query parameter %s takes %s", parameter->name,
-                     parameter->takes);
+            refuse(parameter, value ? value : "", value_len, error);
             return -BW_EINVAL;
         }
         return 0;

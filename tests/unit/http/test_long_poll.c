@@ -295,10 +295,11 @@ Test(http_waiting, bad_values)
         struct reply reply = get(&harness, targets[i][0]);
 
         snprintf(parameter, sizeof(parameter), "\"parameter\":\"%s\"", targets[i][1]);
-        snprintf(takes, sizeof(takes), "parameter %s takes ", targets[i][1]);
+        snprintf(takes, sizeof(takes), "parameter %s is \\\"", targets[i][1]);
         cr_expect_eq(reply.status, 400, "%s: %d", targets[i][0], reply.status);
-        cr_expect(strstr(reply.body, parameter) && strstr(reply.body, takes), "%s: %s",
-                  targets[i][0], reply.body);
+        cr_expect(strstr(reply.body, parameter) && strstr(reply.body, takes) &&
+                      strstr(reply.body, "; it takes "),
+                  "%s: %s", targets[i][0], reply.body);
         reply_release(&reply);
     }
     expect_now("/master?wait=5m", 200, NULL);

@@ -76,9 +76,35 @@ Test(http_worker, unknown_parameters_are_ignored_and_bad_values_refused)
     reply_release(&reply);
     reply = get(&harness, "/master?stale=maybe&format=text");
     cr_expect_eq(reply.status, 400);
-    cr_expect_str_eq(reply.body,
-                     "a query parameter makes no sense: the query parameter stale takes 1 or 0\n");
+    cr_expect_str_eq(
+        reply.body,
+        "a query parameter makes no sense: the query parameter stale is \"maybe\"; it takes 1 or 0\n");
     reply_release(&reply);
+}
+
+Test(http_worker, a_refusal_names_what_it_refuses)
+{
+    static const struct {
+        const char *target, *detail;
+    } refused[] = {
+        {"/failovers?limit=0",
+         "the query parameter limit is \"0\"; it takes a whole number from 1 to 10000"},
+        {"/master?format", "the query parameter format is \"\"; it takes json, text or url"},
+        {"/master?require=%zz", "the query parameter require is \"%zz\"; it takes majority"},
+        {"/readyz/etcd",
+         "\"etcd\" is no check; there are resolved, shutdown, master, sentinel and quorum"},
+        {"/master/a%00b",
+         "the path is \"/master/a%00b\"; it takes % and two hexadecimal digits, and no NUL"},
+        {"/v1/master",
+         "the path is \"/v1/master\"; GET / lists the routes; commands are run under /redis"},
+    };
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        struct reply reply = get(&harness, refused[i].target);
+
+        cr_expect_str_eq(member(&reply, "detail"), refused[i].detail);
+        reply_release(&reply);
+    }
 }
 
 /* ---- ETag ---- */
