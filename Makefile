@@ -234,7 +234,7 @@ $(MAN_HTML): $(B)/man/%.html: deploy/man/%.md
 man-html: $(MAN_HTML) ## the manual for a browser, into build/man (needs mandoc)
 
 ifneq ($(O),$(B))
-$(B)/bellwether:
+$(B)/bellwether: | $(DAEMON)
 	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
@@ -330,7 +330,8 @@ $(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link | $(DAEM
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
 else
-$(B)/test-integration: FORCE
+# The other make comes behind this one: what both generate is one file.
+$(B)/test-integration: FORCE | $(DAEMON) $(DAEMON)-faults
 	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
