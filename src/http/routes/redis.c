@@ -89,8 +89,8 @@ static void judge_access(struct command_request *command, const struct request_h
         return;
     }
     if (headers->foreign) {
-        command_request_move(command, COMMAND_REQUEST_FORBIDDEN);
-        command->words = FOREIGN_HOST_WORDS;
+        command_request_move(command, COMMAND_REQUEST_FOREIGN);
+        command->words = headers->foreign;
         return;
     }
     switch (access_check(command->listener->worker->commands->access, &access, &command->words)) {
@@ -494,6 +494,12 @@ static enum MHD_Result refuse(struct command_request *command)
         return command_request_refuse(command, PROBLEM_WRONG_TOKEN, "NOAUTH", command->words, NULL);
     case COMMAND_REQUEST_FORBIDDEN:
         return command_request_refuse(command, PROBLEM_FORBIDDEN, "NOPERM", command->words, NULL);
+    case COMMAND_REQUEST_FOREIGN: {
+        char words[QUERY_ERROR_SIZE];
+
+        request_headers_say_foreign(command->words, words);
+        return command_request_refuse(command, PROBLEM_FORBIDDEN, "NOPERM", words, NULL);
+    }
     case COMMAND_REQUEST_NO_MEMORY: return refuse_memory(command);
     case COMMAND_REQUEST_HEAD_TOO_LARGE:
         return command_request_refuse(command, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE,

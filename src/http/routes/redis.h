@@ -48,6 +48,7 @@ enum command_request_state {
     COMMAND_REQUEST_NO_TOKEN,
     COMMAND_REQUEST_WRONG_TOKEN,
     COMMAND_REQUEST_FORBIDDEN,
+    COMMAND_REQUEST_FOREIGN, /* by a name that may be a page's own */
     COMMAND_REQUEST_TOO_LARGE,
     COMMAND_REQUEST_HEAD_TOO_LARGE, /* there would be no room for its answer */
     COMMAND_REQUEST_NO_MEMORY,

@@ -257,7 +257,10 @@ static void route_request(struct request *request, const struct request_headers 
         return;
     }
     if (headers->foreign) {
-        request_refuse(request, PROBLEM_FORBIDDEN, FOREIGN_HOST_WORDS);
+        char words[QUERY_ERROR_SIZE];
+
+        request_headers_say_foreign(headers->foreign, words);
+        request_refuse(request, PROBLEM_FORBIDDEN, words);
     } else if (bit == HTTP_OPTIONS &&
                (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);

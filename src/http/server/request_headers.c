@@ -1,10 +1,12 @@
 /* The one place that goes over the headers of a request. */
 #include "request_headers.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "access.h"
+#include "bellwether/base/utf8.h"
 
 #define NAMED(wanted) \
     (name_len == sizeof(wanted) - 1 && strncasecmp(name, wanted, sizeof(wanted) - 1) == 0)
@@ -65,29 +67,41 @@ static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
-static bool is_foreign_host(struct listener *listener, const char *host, const char *url)
+/* @return the authority that is none of ours; NULL: it is one. */
+static const char *foreign_host(struct listener *listener, const char *host, const char *url)
 {
     const struct http_config *config = listener->worker->config;
     const char *authority;
 
     if (!listener->loopback) {
-        return false;
+        return NULL;
     }
     authority = *url == '/' ? NULL : strstr(url, "://");
     if (authority) {
         authority += 3;
-        return !access_is_own_host(authority, strcspn(authority, "/?"), config);
+        return access_is_own_host(authority, strcspn(authority, "/?"), config) ? NULL : authority;
     }
     if (!host || !*host || strcmp(host, listener->usual_host) == 0) { /* HTTP/1.0 needs none */
-        return false;
+        return NULL;
     }
     if (!access_is_own_host(host, strlen(host), config)) {
-        return true;
+        return host;
     }
     if (strlen(host) < sizeof(listener->usual_host)) {
         memcpy(listener->usual_host, host, strlen(host) + 1);
     }
-    return false;
+    return NULL;
+}
+
+void request_headers_say_foreign(const char *foreign, char out[QUERY_ERROR_SIZE])
+{
+    char shown[QUERY_SHOWN_SIZE];
+
+    utf8_copy(foreign, strcspn(foreign, "/?"), shown, sizeof(shown));
+    snprintf(out, QUERY_ERROR_SIZE,
+             "Host is \"%s\": neither an IP address nor localhost nor one of option allow-host, "
+             "as a browser's would be that was led here by a name",
+             shown);
 }
 
 void request_headers_read(struct request_headers *out, struct listener *listener,
@@ -96,5 +110,5 @@ void request_headers_read(struct request_headers *out, struct listener *listener
     *out = (struct request_headers){.accept = ACCEPT_NOTHING};
     out->n = (size_t)MHD_get_connection_values_n(
         connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, read_one, out);
-    out->foreign = is_foreign_host(listener, out->host, url);
+    out->foreign = foreign_host(listener, out->host, url);
 }

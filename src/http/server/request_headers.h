@@ -5,10 +5,6 @@
 #include "bellwether/http/query.h"
 #include "listener.h"
 
-#define FOREIGN_HOST_WORDS \
-    "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
-    "was led here by a name"
-
 /* Text is borrowed from the connection; NULL: there is none. */
 struct request_headers {
     const char *host, *origin, *authorization, *fetch_site, *content_length; /* the first of each */
@@ -19,12 +15,16 @@ struct request_headers {
     bool expects;
     bool has_query;
     bool special; /* a query, If-None-Match or an Accept other than all: no plain GET */
-    bool foreign; /* to a listener on loopback, by a name that may be a page's own */
-    size_t n;     /* headers and parameters of the query */
+    /* to a listener on loopback, by a name that may be a page's own: the authority, up to its end
+       or a slash */
+    const char *foreign;
+    size_t n; /* headers and parameters of the query */
 };
 
 /** @param url its target: in absolute form its own authority counts, and not Host. */
 void request_headers_read(struct request_headers *out, struct listener *listener,
                           struct MHD_Connection *connection, const char *url);
+/** Why one that is `foreign` is refused, in words. */
+void request_headers_say_foreign(const char *foreign, char out[QUERY_ERROR_SIZE]);
 
 #endif

@@ -50,6 +50,11 @@ static int status_of(int listener, const char *line, const char *host)
     reply = read_reply(fd, true);
     status = reply.status;
     if (status == 403) {
+        char named[128];
+
+        snprintf(named, sizeof(named), "Host is \\\"%s\\\": neither",
+                 strstr(line, "://example.org/") ? "example.org" : host);
+        cr_expect(strstr(reply.body, named), "no %s in %s", named, reply.body);
         cr_expect(strstr(reply.body, "urn:bellwether:problem:forbidden"), "%s", reply.body);
         cr_expect(strstr(reply.body, "allow-host"), "%s", reply.body);
     }
