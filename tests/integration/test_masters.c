@@ -294,7 +294,7 @@ SCENE(integration_masters, more_than_are_taken_in)
                      "--verify", "off", "--log-level", "warn", "--sentinel-timeout", "5s", NULL);
     WAIT_UNTIL(20000,
                json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")) == TAKEN);
-    EXPECT_MASTER(daemon, node, 10000);
+    EXPECT_MASTER(daemon, node, 30000); /* behind a pause all 10,000 are asked for again */
     WAIT_UNTIL(10000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) > 0);
     /* through one more of its lists */
     const unsigned asked = fake_heard(sentinel, "SENTINEL MASTERS");
@@ -304,9 +304,13 @@ SCENE(integration_masters, more_than_are_taken_in)
                 slowest_ms = longer(slowest_ms, alive_ms(daemon)),
                 fake_heard(sentinel, "SENTINEL MASTERS") > asked));
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), TAKEN);
-    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")),
-                 REPLICAS_TAKEN);
-    HOLDS_NOW(says_master(daemon, node));
+    if (daemon_pauses(daemon) > 0) {
+        EXPECT_MASTER(daemon, node, 30000);
+    }
+    cr_assert(says_master(daemon, node) || daemon_pauses(daemon) > 0);
+    WAIT_UNTIL(daemon_pauses(daemon) > 0 ? 30000 : 0,
+               json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) ==
+                   REPLICAS_TAKEN);
     cr_assert(slowest_ms < patient(500), "/livez took %ld ms", slowest_ms);
     cr_assert(daemon_is_sanitized() || (most_kb > 0 && most_kb < MOST_KB), "RssAnon %ld kB",
               most_kb);
